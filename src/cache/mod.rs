@@ -1,0 +1,1 @@
+//! Single-flight, negative, stale and refresh-ahead entries on moka, once for all who need them.

@@ -1,0 +1,1 @@
+//! The configuration: each stage's own, composed.

@@ -1,0 +1,1 @@
+//! What the upstream is told: managed headers, the template token, credential removal.

@@ -1,0 +1,1 @@
+//! What a session must have to pass.

@@ -1,0 +1,1 @@
+//! Sends a request on; knows nothing of authentication.

@@ -1,0 +1,1 @@
+//! The canonical request: built once, read by matching, deciding, logging and forwarding.

@@ -1,0 +1,1 @@
+//! Sessions ended before their cache entries.

@@ -1,0 +1,1 @@
+//! Which rule a request meets: a matcher of host, path and method.

@@ -1,0 +1,1 @@
+//! The process: listen, serve, drain; the admin port.

@@ -1,0 +1,265 @@
+//! What verification proves: the session, its organization, its actor.
+
+use std::{fmt, sync::Arc};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+
+use crate::time::Timestamp;
+
+/// A verified Clerk session; a clone costs one reference count.
+///
+/// The layer puts it into the request's extensions, and only the layer makes one: whoever holds a
+/// `Session` holds the proof.
+#[derive(Clone)]
+pub struct Session(Arc<SessionData>);
+
+/// The parts a verifier assembles.
+#[derive(Clone)]
+pub(crate) struct SessionData {
+    pub(crate) id: String,
+    pub(crate) user_id: String,
+    pub(crate) client_id: Option<String>,
+    pub(crate) status: SessionStatus,
+    pub(crate) organization: Option<Organization>,
+    pub(crate) actor: Option<Actor>,
+    pub(crate) factor_ages: Option<FactorAges>,
+    pub(crate) plan: Option<String>,
+    pub(crate) features: Vec<String>,
+    pub(crate) authorized_party: Option<String>,
+    pub(crate) issued_at: Option<Timestamp>,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) proof: Proof,
+    pub(crate) claims: Option<Box<RawValue>>,
+}
+
+/// How a session was proven.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Proof {
+    /// By the token's signature and claims alone.
+    Networkless,
+    /// By the token, and by the Sessions API saying that the session is active.
+    SessionsApi,
+    /// By the Sessions API alone, for a bare session ID from a trusted caller: there are no claims.
+    SessionId,
+}
+
+/// A session's status, as Clerk names it; open, because Clerk adds to it.
+///
+/// <https://clerk.com/docs/reference/types/session-status>
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(from = "String", into = "String")]
+#[non_exhaustive]
+pub enum SessionStatus {
+    /// Given up on the client's side.
+    Abandoned,
+    /// Normal; the only status that authenticates by default.
+    Active,
+    /// The user signed out; the record is still on the client.
+    Ended,
+    /// The allowed period is over.
+    Expired,
+    /// Signed in with session tasks outstanding.
+    Pending,
+    /// The user signed out; the record is off the client.
+    Removed,
+    /// Superseded by another session.
+    Replaced,
+    /// Ended by the application.
+    Revoked,
+    /// A status this version does not know; it never authenticates.
+    Unknown(String),
+}
+
+/// The organization that is active in a session.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Organization {
+    /// Its ID, `org_…`.
+    pub id: String,
+    /// Its slug, where it has one.
+    pub slug: Option<String>,
+    /// The member's role with its prefix, as in `org:admin`.
+    pub role: Option<String>,
+    /// The member's permissions, as in `org:invoices:read`.
+    pub permissions: Vec<String>,
+}
+
+/// Who really acts, where a session impersonates its user (Clerk's `act` claim).
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Actor {
+    /// The impersonator's ID.
+    pub sub: String,
+    /// The impersonator's issuer, where given.
+    #[serde(default)]
+    pub iss: Option<String>,
+    /// The impersonator's session ID, where given.
+    #[serde(default)]
+    pub sid: Option<String>,
+}
+
+/// Minutes since each factor was verified (Clerk's `fva` claim); `None` where it never was.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct FactorAges {
+    /// Minutes since the first factor.
+    pub first: Option<u32>,
+    /// Minutes since the second factor.
+    pub second: Option<u32>,
+}
+
+/// Why [`Session::claims`] gave nothing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClaimsError {
+    /// The session was proven by its ID alone, so there is no token to read from.
+    #[error("a session proven by its bare ID has no claims")]
+    Absent,
+    /// The claims do not have the wanted shape.
+    #[error("the token's claims do not have the wanted shape")]
+    Shape(#[source] serde_json::Error),
+}
+
+impl Session {
+    pub(crate) fn new(data: SessionData) -> Self {
+        Self(Arc::new(data))
+    }
+
+    pub(crate) fn data(&self) -> &SessionData {
+        &self.0
+    }
+
+    /// Returns the session's ID, `sess_…`.
+    pub fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    /// Returns the user's ID, `user_…`.
+    pub fn user_id(&self) -> &str {
+        &self.0.user_id
+    }
+
+    /// Returns the client's ID, `client_…`; only the Sessions API tells it.
+    pub fn client_id(&self) -> Option<&str> {
+        self.0.client_id.as_deref()
+    }
+
+    /// Returns the session's status when it was proven.
+    pub fn status(&self) -> &SessionStatus {
+        &self.0.status
+    }
+
+    /// Returns the active organization, if any.
+    pub fn organization(&self) -> Option<&Organization> {
+        self.0.organization.as_ref()
+    }
+
+    /// Returns who impersonates the user, if anyone.
+    pub fn actor(&self) -> Option<&Actor> {
+        self.0.actor.as_ref()
+    }
+
+    /// Returns how long ago the user's factors were verified, where the token tells.
+    pub fn factor_ages(&self) -> Option<FactorAges> {
+        self.0.factor_ages
+    }
+
+    /// Returns the billing plan claim, as in `u:pro` or `o:team`.
+    pub fn plan(&self) -> Option<&str> {
+        self.0.plan.as_deref()
+    }
+
+    /// Returns the feature claims, as in `o:dashboard`.
+    pub fn features(&self) -> &[String] {
+        &self.0.features
+    }
+
+    /// Returns the origin the token was minted for (`azp`), if it says.
+    pub fn authorized_party(&self) -> Option<&str> {
+        self.0.authorized_party.as_deref()
+    }
+
+    /// Returns when the token was issued; `None` without a token or its `iat`.
+    pub fn issued_at(&self) -> Option<Timestamp> {
+        self.0.issued_at
+    }
+
+    /// Returns when this proof ends: the token's `exp`, or for a bare ID the session's `expire_at`.
+    pub fn expires_at(&self) -> Timestamp {
+        self.0.expires_at
+    }
+
+    /// Returns how the session was proven.
+    pub fn proof(&self) -> Proof {
+        self.0.proof
+    }
+
+    /// Reads the verified token's claims, custom ones included, as `T`.
+    ///
+    /// # Errors
+    ///
+    /// [`ClaimsError::Absent`] for a session proven by its bare ID; [`ClaimsError::Shape`] where
+    /// the claims do not fit `T`.
+    pub fn claims<T: DeserializeOwned>(&self) -> Result<T, ClaimsError> {
+        let claims = self.0.claims.as_ref().ok_or(ClaimsError::Absent)?;
+        serde_json::from_str(claims.get()).map_err(ClaimsError::Shape)
+    }
+}
+
+impl fmt::Debug for Session {
+    // By hand, so that a new field (or a claim) is not logged unnoticed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("id", &self.0.id)
+            .field("status", &self.0.status)
+            .field("proof", &self.0.proof)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SessionStatus {
+    /// Returns Clerk's word for the status.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Abandoned => "abandoned",
+            Self::Active => "active",
+            Self::Ended => "ended",
+            Self::Expired => "expired",
+            Self::Pending => "pending",
+            Self::Removed => "removed",
+            Self::Replaced => "replaced",
+            Self::Revoked => "revoked",
+            Self::Unknown(word) => word,
+        }
+    }
+}
+
+impl From<String> for SessionStatus {
+    fn from(word: String) -> Self {
+        match word.as_str() {
+            "abandoned" => Self::Abandoned,
+            "active" => Self::Active,
+            "ended" => Self::Ended,
+            "expired" => Self::Expired,
+            "pending" => Self::Pending,
+            "removed" => Self::Removed,
+            "replaced" => Self::Replaced,
+            "revoked" => Self::Revoked,
+            _ => Self::Unknown(word),
+        }
+    }
+}
+
+impl From<SessionStatus> for String {
+    fn from(status: SessionStatus) -> Self {
+        status.as_str().to_owned()
+    }
+}
+
+impl fmt::Display for SessionStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

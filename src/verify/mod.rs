@@ -1,0 +1,1 @@
+//! Whether a credential is genuine, and its session still good.

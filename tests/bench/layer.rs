@@ -1,0 +1,3 @@
+//! The layer's cost.
+
+fn main() {}

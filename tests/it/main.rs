@@ -1,0 +1,2 @@
+//! The integration tests: one file a behaviour.
+#![allow(clippy::unwrap_used)]
