@@ -1,1 +1,329 @@
 //! Single-flight, negative, stale and refresh-ahead entries on moka, once for all who need them.
+//!
+//! A fetch brings a value and its [`Lifetime`]; every read judges that lifetime by the caller's
+//! clock. moka only bounds the memory: what may be served, and when, is decided here.
+
+mod flight;
+
+use std::{
+    fmt,
+    hash::Hash,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use equivalent::Equivalent;
+use foldhash::quality::RandomState;
+use moka::{Expiry, sync};
+
+pub(crate) use flight::Failure;
+use flight::Flights;
+
+use crate::time::Timestamp;
+
+/// Until when an entry may be served, and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lifetime {
+    /// From here on one caller refreshes it in the background.
+    pub(crate) refresh_at: Timestamp,
+    /// Until here it is served as it is.
+    pub(crate) fresh_until: Timestamp,
+    /// Until here it is served where a fetch cannot be had.
+    pub(crate) stale_until: Timestamp,
+}
+
+/// What a fetch brings.
+#[derive(Clone, Debug)]
+pub(crate) struct Fetched<V> {
+    pub(crate) value: V,
+    pub(crate) lifetime: Lifetime,
+}
+
+/// A fetch's error, judged by whether an older answer may stand in for the missing one.
+pub(crate) trait FetchError: fmt::Debug + Send + Sync + 'static {
+    fn excuse(&self) -> Excuse;
+}
+
+/// What a failed fetch means for a stale entry.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Excuse {
+    /// Nobody can be asked: the entry may be served from now on.
+    Starts,
+    /// We may not ask just now: no reason to begin serving it, nor to stop.
+    Continues,
+    /// An answer that forbids serving it.
+    Ends,
+}
+
+/// Whether a caller takes a stale entry where a fetch cannot be had.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Staleness {
+    Accept,
+    Refuse,
+}
+
+/// What a cache holds for a key now.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) enum Recall<V> {
+    /// Serve it.
+    Fresh(V),
+    /// Serve it, and refresh it in the background: one caller at a time is told so.
+    Due(V),
+    /// Serve it though it is past its freshness: nobody can be asked.
+    Stale(V),
+    /// Nothing that may be served without asking.
+    Missing,
+}
+
+/// How a cache is set up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CacheOptions {
+    /// Entries at most; 0 keeps none (fetches still coalesce).
+    pub(crate) capacity: u64,
+    /// How long a caller that holds a stale entry waits for the fetch before it serves that.
+    pub(crate) patience: Duration,
+    /// How long after a failed refresh stale entries are served without another try.
+    pub(crate) retry_after: Duration,
+}
+
+/// A cache whose misses are fetched once for all who wait.
+pub(crate) struct Cache<K, V, E> {
+    entries: sync::Cache<K, Arc<Entry<V>>, RandomState>,
+    flights: Flights<K, V, E>,
+    options: CacheOptions,
+}
+
+struct Entry<V> {
+    value: V,
+    stored_at: Timestamp,
+    lifetime: Lifetime,
+    /// When the next refresh in the background may begin, in milliseconds.
+    refresh_next: AtomicI64,
+    /// Whether the last try to refresh it found nobody to ask.
+    failing: AtomicBool,
+}
+
+struct ByLifetime;
+
+impl Lifetime {
+    /// Serves for `ttl`, then for `stale` where a fetch cannot be had.
+    pub(crate) fn fresh_for(now: Timestamp, ttl: Duration, stale: Duration) -> Self {
+        let fresh_until = now.plus(ttl);
+        Self {
+            refresh_at: fresh_until,
+            fresh_until,
+            stale_until: fresh_until.plus(stale),
+        }
+    }
+}
+
+impl<K, V, E> Cache<K, V, E>
+where
+    K: Clone + Eq + Hash + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+    E: FetchError,
+{
+    pub(crate) fn new(options: CacheOptions) -> Self {
+        let entries = sync::Cache::builder()
+            .max_capacity(options.capacity)
+            .expire_after(ByLifetime)
+            .build_with_hasher(RandomState::default());
+        Self {
+            entries,
+            flights: Flights::default(),
+            options,
+        }
+    }
+
+    /// Tells what may be served for `key` at `now`, without asking anyone.
+    pub(crate) fn recall<Q>(&self, key: &Q, now: Timestamp, staleness: Staleness) -> Recall<V>
+    where
+        Q: Equivalent<K> + Hash + ?Sized,
+    {
+        let Some(entry) = self.entries.get(key) else {
+            return Recall::Missing;
+        };
+        let wait = self.options.retry_after;
+        entry.recall(now, staleness, now.plus(wait))
+    }
+
+    /// Refreshes `key` in the background, unless that is under way.
+    pub(crate) fn refresh<F>(self: &Arc<Self>, key: K, now: Timestamp, fetch: F)
+    where
+        F: Future<Output = Result<Fetched<V>, E>> + Send + 'static,
+    {
+        drop(self.fly(key, now, fetch));
+    }
+
+    /// Returns what is cached for `key`, or fetches it once for all who ask meanwhile.
+    ///
+    /// A caller that goes away does not end the fetch. Where the fetch fails or is slow, a stale
+    /// entry is served if the caller accepts one and the error excuses it.
+    pub(crate) async fn get<F>(
+        self: &Arc<Self>,
+        key: K,
+        now: Timestamp,
+        staleness: Staleness,
+        fetch: F,
+    ) -> Result<V, Failure<E>>
+    where
+        F: Future<Output = Result<Fetched<V>, E>> + Send + 'static,
+    {
+        match self.recall(&key, now, staleness) {
+            Recall::Fresh(value) | Recall::Stale(value) => return Ok(value),
+            Recall::Due(value) => {
+                self.refresh(key, now, fetch);
+                return Ok(value);
+            }
+            Recall::Missing => {}
+        }
+        let stale = self.stale(&key, now, staleness);
+        let flight = self.fly(key, now, fetch);
+        let Some(entry) = stale else {
+            return flight.landed().await;
+        };
+        match tokio::time::timeout(self.options.patience, flight.landed()).await {
+            Ok(Err(failure)) => {
+                entry.judge(failure.excuse(), now.plus(self.options.retry_after));
+                if entry.failing() {
+                    Ok(entry.value.clone())
+                } else {
+                    Err(failure)
+                }
+            }
+            Ok(landed) => landed,
+            Err(_slow) => {
+                entry.judge(Excuse::Starts, now.plus(self.options.retry_after));
+                Ok(entry.value.clone())
+            }
+        }
+    }
+
+    /// Stores what was fetched elsewhere.
+    pub(crate) fn put(&self, key: K, now: Timestamp, fetched: Fetched<V>) {
+        self.entries.insert(key, Entry::new(now, fetched));
+    }
+
+    /// Forgets `key`; a fetch that is under way for it will not be stored.
+    pub(crate) fn forget<Q>(&self, key: &Q)
+    where
+        Q: Equivalent<K> + Hash + ?Sized,
+    {
+        // First the flight, then the entry: a flight that lands in between has stored already.
+        self.flights.abandon(key);
+        self.entries.invalidate(key);
+    }
+
+    fn stale(&self, key: &K, now: Timestamp, staleness: Staleness) -> Option<Arc<Entry<V>>> {
+        if staleness == Staleness::Refuse {
+            return None;
+        }
+        let entry = self.entries.get(key)?;
+        (now < entry.lifetime.stale_until).then_some(entry)
+    }
+
+    fn fly<F>(self: &Arc<Self>, key: K, now: Timestamp, fetch: F) -> flight::Flight<V, E>
+    where
+        F: Future<Output = Result<Fetched<V>, E>> + Send + 'static,
+    {
+        let cache = Arc::clone(self);
+        self.flights
+            .join(key, fetch, move |key, landed| match landed {
+                Ok(fetched) => cache.entries.insert(key, Entry::new(now, fetched)),
+                Err(error) => {
+                    if let Some(entry) = cache.entries.get(&key) {
+                        entry.judge(error.excuse(), now.plus(cache.options.retry_after));
+                    }
+                }
+            })
+    }
+}
+
+impl<V: Clone> Entry<V> {
+    fn new(now: Timestamp, fetched: Fetched<V>) -> Arc<Self> {
+        Arc::new(Self {
+            value: fetched.value,
+            stored_at: now,
+            lifetime: fetched.lifetime,
+            refresh_next: AtomicI64::new(i64::MIN),
+            failing: AtomicBool::new(false),
+        })
+    }
+
+    fn recall(&self, now: Timestamp, staleness: Staleness, next: Timestamp) -> Recall<V> {
+        if now < self.lifetime.refresh_at.min(self.lifetime.fresh_until) {
+            return Recall::Fresh(self.value.clone());
+        }
+        if now < self.lifetime.fresh_until {
+            return match self.takes_refresh(now, next) {
+                true => Recall::Due(self.value.clone()),
+                false => Recall::Fresh(self.value.clone()),
+            };
+        }
+        let servable = now < self.lifetime.stale_until && self.failing();
+        if !servable || staleness == Staleness::Refuse {
+            return Recall::Missing;
+        }
+        match self.takes_refresh(now, next) {
+            true => Recall::Due(self.value.clone()),
+            false => Recall::Stale(self.value.clone()),
+        }
+    }
+}
+
+impl<V> Entry<V> {
+    /// Tells one caller in each interval to refresh the entry.
+    fn takes_refresh(&self, now: Timestamp, next: Timestamp) -> bool {
+        let due = self.refresh_next.load(Ordering::Relaxed);
+        due <= now.as_millis()
+            && self
+                .refresh_next
+                .compare_exchange(due, next.as_millis(), Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+
+    fn judge(&self, excuse: Excuse, next: Timestamp) {
+        match excuse {
+            Excuse::Starts => self.failing.store(true, Ordering::Relaxed),
+            Excuse::Continues => {}
+            Excuse::Ends => self.failing.store(false, Ordering::Relaxed),
+        }
+        self.refresh_next
+            .fetch_max(next.as_millis(), Ordering::Relaxed);
+    }
+
+    fn failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
+
+    fn memory_life(&self) -> Duration {
+        let lifetime = &self.lifetime;
+        lifetime
+            .stale_until
+            .max(lifetime.fresh_until)
+            .since(self.stored_at)
+    }
+}
+
+// Both hooks: moka's default would let a replaced entry inherit the old deadline.
+impl<K, V> Expiry<K, Arc<Entry<V>>> for ByLifetime {
+    fn expire_after_create(&self, _: &K, entry: &Arc<Entry<V>>, _: Instant) -> Option<Duration> {
+        Some(entry.memory_life())
+    }
+
+    fn expire_after_update(
+        &self,
+        _: &K,
+        entry: &Arc<Entry<V>>,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        Some(entry.memory_life())
+    }
+}
+
+#[cfg(test)]
+mod tests;

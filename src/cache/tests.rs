@@ -1,0 +1,239 @@
+use std::sync::atomic::AtomicUsize;
+
+use tokio::sync::oneshot;
+
+use super::*;
+
+type TestCache = Arc<Cache<String, u32, Fault>>;
+
+#[derive(Debug)]
+struct Fault(Excuse);
+
+impl FetchError for Fault {
+    fn excuse(&self) -> Excuse {
+        self.0
+    }
+}
+
+const TTL: Duration = Duration::from_secs(15);
+const STALE: Duration = Duration::from_secs(300);
+
+fn cache() -> TestCache {
+    Arc::new(Cache::new(CacheOptions {
+        capacity: 100,
+        patience: Duration::from_millis(20),
+        retry_after: Duration::from_secs(1),
+    }))
+}
+
+fn at(secs: i64) -> Timestamp {
+    Timestamp::from_secs(secs)
+}
+
+fn fetched(now: Timestamp, value: u32) -> Fetched<u32> {
+    Fetched {
+        value,
+        lifetime: Lifetime::fresh_for(now, TTL, STALE),
+    }
+}
+
+async fn get(cache: &TestCache, now: i64, result: Result<u32, Excuse>) -> Result<u32, ()> {
+    let fetch = async move { result.map(|value| fetched(at(now), value)).map_err(Fault) };
+    cache
+        .get("k".to_owned(), at(now), Staleness::Accept, fetch)
+        .await
+        .map_err(|_| ())
+}
+
+#[tokio::test]
+async fn all_who_ask_meanwhile_share_one_fetch() {
+    let cache = cache();
+    let fetches = Arc::new(AtomicUsize::new(0));
+    let callers: Vec<_> = (0..50)
+        .map(|_| {
+            let (cache, fetches) = (Arc::clone(&cache), Arc::clone(&fetches));
+            tokio::spawn(async move {
+                let fetch = async move {
+                    fetches.fetch_add(1, Ordering::SeqCst);
+                    tokio::task::yield_now().await;
+                    Ok::<_, Fault>(fetched(at(0), 7))
+                };
+                let got = cache.get("k".to_owned(), at(0), Staleness::Accept, fetch);
+                got.await.unwrap()
+            })
+        })
+        .collect();
+    for caller in callers {
+        assert_eq!(caller.await.unwrap(), 7);
+    }
+    assert_eq!(fetches.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_fetch_outlives_the_caller_that_began_it() {
+    let cache = cache();
+    let (release, held) = oneshot::channel::<()>();
+    let fetch = async move {
+        held.await.unwrap();
+        Ok::<_, Fault>(fetched(at(0), 7))
+    };
+    let first = {
+        let cache = Arc::clone(&cache);
+        tokio::spawn(async move {
+            cache
+                .get("k".to_owned(), at(0), Staleness::Accept, fetch)
+                .await
+        })
+    };
+    tokio::task::yield_now().await;
+    first.abort();
+    let _ = first.await;
+    release.send(()).unwrap();
+    assert_eq!(get(&cache, 0, Err(Excuse::Ends)).await, Ok(7));
+}
+
+#[tokio::test]
+async fn a_fetch_that_panics_fails_its_waiters_and_not_the_next() {
+    let cache = cache();
+    let fetch = async { panic!("broken on purpose") };
+    let got = cache
+        .get("k".to_owned(), at(0), Staleness::Accept, fetch)
+        .await;
+    assert!(matches!(got, Err(Failure::Lost)));
+    assert_eq!(get(&cache, 0, Ok(1)).await, Ok(1));
+}
+
+#[tokio::test]
+async fn a_failed_fetch_is_not_cached() {
+    let cache = cache();
+    assert!(get(&cache, 0, Err(Excuse::Starts)).await.is_err());
+    assert_eq!(get(&cache, 0, Ok(1)).await, Ok(1));
+}
+
+#[tokio::test]
+async fn an_entry_is_fetched_again_when_its_freshness_ends() {
+    let cache = cache();
+    assert_eq!(get(&cache, 0, Ok(1)).await, Ok(1));
+    assert_eq!(get(&cache, 14, Ok(2)).await, Ok(1));
+    assert_eq!(get(&cache, 15, Ok(3)).await, Ok(3));
+}
+
+#[tokio::test]
+async fn what_a_failure_means_for_a_stale_entry() {
+    for (excuse, served) in [
+        (Excuse::Starts, Ok(1)),
+        (Excuse::Continues, Err(())),
+        (Excuse::Ends, Err(())),
+    ] {
+        let cache = cache();
+        get(&cache, 0, Ok(1)).await.unwrap();
+        assert_eq!(get(&cache, 20, Err(excuse)).await, served, "{excuse:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_stale_entry_ends_when_an_answer_forbids_it() {
+    let cache = cache();
+    get(&cache, 0, Ok(1)).await.unwrap();
+    get(&cache, 20, Err(Excuse::Starts)).await.unwrap();
+    // Due again: this one is served while the refresh in the background is refused.
+    assert_eq!(get(&cache, 22, Err(Excuse::Ends)).await, Ok(1));
+    while cache.recall("k", at(22), Staleness::Accept) != Recall::Missing {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn staleness_has_an_end() {
+    let cache = cache();
+    get(&cache, 0, Ok(1)).await.unwrap();
+    assert_eq!(get(&cache, 314, Err(Excuse::Starts)).await, Ok(1));
+    assert!(get(&cache, 315, Err(Excuse::Starts)).await.is_err());
+}
+
+#[tokio::test]
+async fn who_refuses_stale_entries_gets_the_error() {
+    let cache = cache();
+    get(&cache, 0, Ok(1)).await.unwrap();
+    get(&cache, 20, Err(Excuse::Starts)).await.unwrap();
+    let fetch = async { Err(Fault(Excuse::Starts)) };
+    let got = cache
+        .get("k".to_owned(), at(20), Staleness::Refuse, fetch)
+        .await;
+    assert!(got.is_err());
+}
+
+#[tokio::test]
+async fn a_slow_fetch_is_not_waited_for_where_a_stale_entry_will_do() {
+    let cache = cache();
+    get(&cache, 0, Ok(1)).await.unwrap();
+    let never = std::future::pending::<Result<Fetched<u32>, Fault>>();
+    let got = cache
+        .get("k".to_owned(), at(20), Staleness::Accept, never)
+        .await;
+    assert!(matches!(got, Ok(1)));
+    assert_eq!(
+        cache.recall("k", at(20), Staleness::Accept),
+        Recall::Stale(1)
+    );
+}
+
+#[tokio::test]
+async fn one_caller_refreshes_ahead_while_the_others_go_on() {
+    let cache = cache();
+    let lifetime = Lifetime {
+        refresh_at: at(10),
+        fresh_until: at(15),
+        stale_until: at(15),
+    };
+    let value = 1;
+    cache.put("k".to_owned(), at(0), Fetched { value, lifetime });
+    assert_eq!(
+        cache.recall("k", at(9), Staleness::Refuse),
+        Recall::Fresh(1)
+    );
+    assert_eq!(cache.recall("k", at(10), Staleness::Refuse), Recall::Due(1));
+    assert_eq!(
+        cache.recall("k", at(10), Staleness::Refuse),
+        Recall::Fresh(1)
+    );
+    assert_eq!(cache.recall("k", at(11), Staleness::Refuse), Recall::Due(1));
+    assert_eq!(
+        cache.recall("k", at(15), Staleness::Refuse),
+        Recall::Missing
+    );
+}
+
+#[tokio::test]
+async fn what_was_begun_before_forgetting_is_not_stored() {
+    let cache = cache();
+    let (release, held) = oneshot::channel::<()>();
+    let fetch = async move {
+        held.await.unwrap();
+        Ok::<_, Fault>(fetched(at(0), 7))
+    };
+    let caller = {
+        let cache = Arc::clone(&cache);
+        tokio::spawn(async move {
+            cache
+                .get("k".to_owned(), at(0), Staleness::Accept, fetch)
+                .await
+        })
+    };
+    tokio::task::yield_now().await;
+    cache.forget("k");
+    release.send(()).unwrap();
+    assert!(matches!(caller.await.unwrap(), Ok(7)));
+    assert_eq!(cache.recall("k", at(0), Staleness::Accept), Recall::Missing);
+}
+
+#[tokio::test]
+async fn a_capacity_of_zero_keeps_nothing() {
+    let cache: TestCache = Arc::new(Cache::new(CacheOptions {
+        capacity: 0,
+        patience: Duration::ZERO,
+        retry_after: Duration::ZERO,
+    }));
+    get(&cache, 0, Ok(1)).await.unwrap();
+    assert_eq!(get(&cache, 0, Ok(2)).await, Ok(2));
+}
