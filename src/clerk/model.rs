@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::session::SessionStatus;
@@ -89,14 +89,26 @@ pub struct SessionTask {
     pub key: String,
 }
 
-/// One page of sessions.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// One page of sessions; read from either shape that the list comes in, an array or this object.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(from = "ListShape")]
 #[non_exhaustive]
 pub struct SessionPage {
     /// The page's sessions, newest first.
     pub data: Vec<SessionObject>,
     /// How many there are in all; only the paginated shape tells.
     pub total_count: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum ListShape {
+    Bare(Vec<SessionObject>),
+    Paginated {
+        data: Vec<SessionObject>,
+        #[serde(default)]
+        total_count: Option<u64>,
+    },
 }
 
 /// A minted token.
@@ -110,12 +122,29 @@ pub struct MintedToken {
     pub jwt: String,
 }
 
+/// What a refresh gives: a token, or the cookies to set.
+#[derive(Clone, Deserialize, Serialize)]
+#[serde(untagged)]
+#[non_exhaustive]
+pub enum Refreshed {
+    /// `Set-Cookie` values, asked for with the `cookie` format: secrets.
+    Cookies {
+        /// `"cookies"`; an answer may leave it out.
+        #[serde(default = "cookies_word")]
+        object: String,
+        /// The header's values, one a cookie.
+        cookies: Vec<String>,
+    },
+    /// A new session token.
+    Token(MintedToken),
+}
+
 /// Clerk's error body.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ClerkErrors {
     /// The errors, the most important first.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_empty")]
     pub errors: Vec<ClerkError>,
     /// Free-form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -130,13 +159,13 @@ pub struct ClerkErrors {
 #[non_exhaustive]
 pub struct ClerkError {
     /// The code, as in `resource_not_found`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_empty")]
     pub code: String,
     /// A short text.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_empty")]
     pub message: String,
     /// A longer text.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_empty")]
     pub long_message: String,
     /// Free-form, as in `{"param_name": "user_id"}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -149,6 +178,40 @@ fn session_word() -> String {
 
 fn token_word() -> String {
     "token".to_owned()
+}
+
+fn cookies_word() -> String {
+    "cookies".to_owned()
+}
+
+/// Reads an error body's part as empty where it is `null`, so that one `null` does not lose the rest.
+fn null_as_empty<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+impl From<ListShape> for SessionPage {
+    fn from(shape: ListShape) -> Self {
+        match shape {
+            ListShape::Bare(data) => Self {
+                data,
+                total_count: None,
+            },
+            ListShape::Paginated { data, total_count } => Self { data, total_count },
+        }
+    }
+}
+
+impl std::fmt::Debug for Refreshed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Cookies { .. } => "Cookies(..)",
+            Self::Token(_) => "Token(..)",
+        })
+    }
 }
 
 impl std::fmt::Debug for MintedToken {

@@ -1,0 +1,220 @@
+//! The client of Clerk's Backend API, and how it is built.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, header::ACCEPT, header::AUTHORIZATION};
+use reqwest::Url;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{
+    Error, Sessions, endpoint,
+    jwks::MAX_JWKS,
+    transport::{API_VERSION, Call, Limits, Transport, http_client},
+};
+use crate::time::Clock;
+
+const API_URL: &str = "https://api.clerk.com";
+const DEFAULT_API_VERSION: &str = "2026-05-12";
+
+/// A client of Clerk's Backend API; a clone costs one reference count and shares everything.
+///
+/// Its connections, and the wait that Clerk asks for when its rate limit is used up, are shared by
+/// all clones: make one for the process.
+///
+/// ```no_run
+/// use clerk_gateway::clerk::{Client, SessionQuery};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = Client::builder(std::env::var("CLERK_SECRET_KEY")?.into()).build()?;
+/// let page = client.sessions().list(&SessionQuery::new().user_id("user_1")).await?;
+/// for session in page.data {
+///     println!("{} {}", session.id, session.status);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    base: Url,
+    api: Transport,
+    /// Clerk does not limit its JWKS, so another operation's 429 must not withhold keys.
+    jwks: Transport,
+}
+
+/// Builds a [`Client`].
+#[derive(Clone)]
+pub struct ClientBuilder {
+    secret_key: SecretString,
+    api_url: String,
+    api_version: String,
+    limits: Limits,
+    clock: Clock,
+}
+
+/// Why a client cannot be built; secrets and whole URLs are left out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The API version cannot be a header's value.
+    #[error("the API version must be a date as in 2026-05-12")]
+    ApiVersion,
+    /// The HTTP client cannot be set up, as where the machine has no certificates.
+    #[error("the HTTP client cannot be set up")]
+    Http(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A production key would go over plain HTTP.
+    #[error("a sk_live_ key is never sent over http: use an https API URL, or a sk_test_ key")]
+    LiveKeyOverHttp,
+    /// Plain HTTP to a host that is not this machine.
+    #[error("http is only for loopback, which {0:?} is not: use https")]
+    PlainHttp(String),
+    /// The secret key has not Clerk's form.
+    #[error("the secret key must be sk_test_… or sk_live_… as the Clerk dashboard shows it")]
+    SecretKey,
+    /// The URL is not one to talk to.
+    #[error("the URL must be https://host, without a user, a query or a fragment")]
+    Url,
+}
+
+impl Client {
+    /// Starts building a client with an instance's secret key, `sk_test_…` or `sk_live_…`.
+    pub fn builder(secret_key: SecretString) -> ClientBuilder {
+        ClientBuilder {
+            secret_key,
+            api_url: API_URL.to_owned(),
+            api_version: DEFAULT_API_VERSION.to_owned(),
+            limits: Limits::default(),
+            clock: Clock::system(),
+        }
+    }
+
+    /// Returns the operations of the Sessions API.
+    pub fn sessions(&self) -> Sessions {
+        Sessions::new(self.clone())
+    }
+
+    /// Fetches the instance's key set, `GET /jwks`: the body as it came, 64 KiB at most.
+    ///
+    /// # Errors
+    ///
+    /// As every operation: see [`Error`].
+    ///
+    /// <https://clerk.com/docs/reference/backend-api/tag/JWKS>
+    pub async fn jwks(&self) -> Result<Bytes, Error> {
+        let call = Call {
+            max_body: MAX_JWKS,
+            ..self.call(Method::GET, "/jwks")
+        };
+        self.0.jwks.send(call).await
+    }
+
+    /// Starts a call; what comes from outside in `path` must have been checked.
+    pub(super) fn call(&self, method: Method, path: &str) -> Call {
+        Call::new(method, endpoint::under(&self.0.base, path))
+    }
+
+    pub(super) async fn send(&self, call: Call) -> Result<Bytes, Error> {
+        self.0.api.send(call).await
+    }
+}
+
+impl ClientBuilder {
+    /// Sets the API's URL, by default `https://api.clerk.com`; a `/v1` at its end is tolerated.
+    ///
+    /// `http` is for loopback alone, and never with a `sk_live_` key.
+    pub fn api_url(mut self, url: &str) -> Self {
+        url.clone_into(&mut self.api_url);
+        self
+    }
+
+    /// Sets the API's version, by default `2026-05-12`: sent as `Clerk-API-Version`.
+    pub fn api_version(mut self, version: &str) -> Self {
+        version.clone_into(&mut self.api_version);
+        self
+    }
+
+    /// Sets how long making a connection may take, by default 2 s.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.connect_timeout = timeout;
+        self
+    }
+
+    /// Sets how long a call may take with all its repetitions and waits, by default 5 s.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.limits.timeout = timeout;
+        self
+    }
+
+    /// Sets how often a call is made again where that is safe, by default 2 times.
+    ///
+    /// A `GET` is repeated after 429, 5xx and a failed connection; a `POST` only where Clerk did
+    /// nothing: after 429, and where no connection was made.
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.limits.retries = retries;
+        self
+    }
+
+    /// Sets the clock that `Retry-After` is reckoned by, by default the system's.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Builds the client; nothing is sent.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`] where the key, the URL or the version cannot be used.
+    pub fn build(self) -> Result<Client, ClientError> {
+        let base = endpoint::parse_base(&self.api_url)?;
+        let key = self.secret_key.expose_secret().trim();
+        if base.scheme() == "http" && key.starts_with("sk_live_") {
+            return Err(ClientError::LiveKeyOverHttp);
+        }
+        let headers = headers(key, &self.api_version)?;
+        let http = http_client(&base, self.limits.connect_timeout, headers)?;
+        let transport = || Transport::new(http.clone(), self.limits.clone(), self.clock.clone());
+        Ok(Client(Arc::new(Inner {
+            api: transport(),
+            jwks: transport(),
+            base,
+        })))
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("api_url", &self.0.base.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("api_version", &self.api_version)
+            .finish_non_exhaustive()
+    }
+}
+
+fn headers(key: &str, api_version: &str) -> Result<HeaderMap, ClientError> {
+    if !key.starts_with("sk_") || !key.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(ClientError::SecretKey);
+    }
+    let mut bearer =
+        HeaderValue::try_from(format!("Bearer {key}")).map_err(|_| ClientError::SecretKey)?;
+    bearer.set_sensitive(true);
+    let is_date = api_version.bytes().all(|b| b.is_ascii_graphic()) && !api_version.is_empty();
+    let version = HeaderValue::from_str(api_version)
+        .ok()
+        .filter(|_| is_date)
+        .ok_or(ClientError::ApiVersion)?;
+    Ok(HeaderMap::from_iter([
+        (AUTHORIZATION, bearer),
+        (API_VERSION, version),
+        (ACCEPT, HeaderValue::from_static("application/json")),
+    ]))
+}

@@ -1,0 +1,121 @@
+//! The gate that a 429 closes for every call, until Clerk wants to be asked again.
+
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep};
+
+use super::{
+    Error,
+    retry::{MAX_RETRY_AFTER, jitter},
+};
+use crate::time::{Clock, Timestamp};
+
+/// Over how long the waiting calls spread when the gate opens.
+const SPREAD: Duration = Duration::from_millis(200);
+
+/// Closed while Clerk's rate limit is used up.
+pub(super) struct Gate {
+    clock: Clock,
+    opens_at: AtomicI64,
+}
+
+impl Gate {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            opens_at: AtomicI64::new(0),
+        }
+    }
+
+    /// Closes the gate for so long, or longer where it is closed for longer already.
+    pub(super) fn close_for(&self, wait: Duration) {
+        let opens_at = self.clock.now().plus(wait);
+        self.opens_at
+            .fetch_max(opens_at.as_millis(), Ordering::Relaxed);
+    }
+
+    /// Waits until the gate is open.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RateLimited`], at once, where it opens after `deadline`.
+    pub(super) async fn pass(&self, deadline: Instant) -> Result<(), Error> {
+        loop {
+            let closed = self.closed_for();
+            if closed.is_zero() {
+                return Ok(());
+            }
+            let wait = closed + jitter(SPREAD);
+            if wait >= deadline.saturating_duration_since(Instant::now()) {
+                return Err(Error::RateLimited {
+                    retry_after: closed,
+                    refusal: None,
+                });
+            }
+            sleep(wait).await;
+        }
+    }
+
+    fn closed_for(&self) -> Duration {
+        let opens_at = Timestamp::from_millis(self.opens_at.load(Ordering::Relaxed));
+        let closed = opens_at.since(self.clock.now());
+        // Longer than any wait that closed it: the clock went back.
+        if closed > MAX_RETRY_AFTER {
+            Duration::ZERO
+        } else {
+            closed
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn in_five_seconds() -> Instant {
+        Instant::now() + Duration::from_secs(5)
+    }
+
+    #[tokio::test]
+    async fn a_wait_past_the_deadline_fails_at_once() {
+        let clock = Clock::manual(Timestamp::from_secs(1_000));
+        let gate = Gate::new(clock.clone());
+        gate.close_for(Duration::from_secs(60));
+        let error = gate.pass(in_five_seconds()).await.unwrap_err();
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));
+        clock.advance(Duration::from_secs(60));
+        assert!(gate.pass(in_five_seconds()).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_within_the_deadline_is_waited_out() {
+        let clock = Clock::manual(Timestamp::from_secs(1_000));
+        let gate = Gate::new(clock.clone());
+        gate.close_for(Duration::from_secs(2));
+        let begun = Instant::now();
+        let open = async {
+            sleep(Duration::from_secs(2)).await;
+            clock.advance(Duration::from_secs(2));
+        };
+        let (passed, ()) = tokio::join!(gate.pass(in_five_seconds()), open);
+        assert!(passed.is_ok() && begun.elapsed() >= Duration::from_secs(2));
+    }
+
+    #[test]
+    fn a_shorter_wait_does_not_open_the_gate_earlier() {
+        let gate = Gate::new(Clock::manual(Timestamp::from_secs(1_000)));
+        gate.close_for(Duration::from_secs(60));
+        gate.close_for(Duration::from_secs(1));
+        assert_eq!(gate.closed_for(), Duration::from_secs(60));
+    }
+
+    #[test]
+    fn a_clock_gone_back_does_not_hold_the_gate_closed() {
+        let gate = Gate::new(Clock::manual(Timestamp::from_secs(1_000)));
+        gate.close_for(MAX_RETRY_AFTER + Duration::from_secs(1));
+        assert_eq!(gate.closed_for(), Duration::ZERO);
+    }
+}
