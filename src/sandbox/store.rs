@@ -1,0 +1,363 @@
+//! What the sandbox holds, and the rules that keep it whole.
+
+use serde_json::{Map, Value};
+
+use super::{
+    SandboxError,
+    ids::Ids,
+    objects::{Membership, Organization, Template, User, built_in_templates},
+    seed::{Seed, SeedMembership, SeedOrganization, SeedSession, SeedTemplate, SeedUser},
+    table::Table,
+};
+use crate::{
+    clerk::model::{SessionActivity, SessionObject, SessionTask},
+    session::SessionStatus,
+    time::Timestamp,
+};
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+/// Clerk's default maximum lifetime of a session.
+const EXPIRES_AFTER_MS: i64 = 7 * DAY_MS;
+const ABANDONED_AFTER_MS: i64 = 30 * DAY_MS;
+
+/// Users, organizations, sessions and templates of one instance.
+#[derive(Default)]
+pub(crate) struct Store {
+    pub(crate) ids: Ids,
+    pub(crate) users: Table<User>,
+    pub(crate) organizations: Table<Organization>,
+    pub(crate) memberships: Table<Membership>,
+    pub(crate) sessions: Table<SessionObject>,
+    pub(crate) templates: Table<Template>,
+    pub(crate) session_claims: Map<String, Value>,
+}
+
+impl Store {
+    /// Fills a store from `seed`, and with a ready user and session where it has none.
+    pub(crate) fn new(seed: Seed, ids: Ids, now: Timestamp) -> Result<Self, SandboxError> {
+        let mut store = Self {
+            ids,
+            session_claims: seed.session_claims,
+            ..Self::default()
+        };
+        let ready = if seed.users.is_empty() {
+            Some(ready_user())
+        } else {
+            None
+        };
+        for user in seed.users.into_iter().chain(ready.clone()) {
+            store.add_user(user, now);
+        }
+        for organization in seed.organizations {
+            store.add_organization(organization, None, now);
+        }
+        for membership in seed.memberships {
+            store.add_membership(membership, now)?;
+        }
+        if ready.is_some() {
+            store.add_ready_organization(now)?;
+        }
+        for template in built_in_templates().into_iter().chain(seed.templates) {
+            store.add_template(template, now);
+        }
+        for session in seed.sessions {
+            store.add_seeded_session(session, now)?;
+        }
+        if store.sessions.oldest().is_none() {
+            store.add_ready_session(now)?;
+        }
+        Ok(store)
+    }
+
+    pub(crate) fn add_user(&mut self, about: SeedUser, now: Timestamp) -> String {
+        let id = about.id.clone().unwrap_or_else(|| self.ids.next("user"));
+        let user = User {
+            id: id.clone(),
+            about,
+            created_at: now.as_millis(),
+            updated_at: now.as_millis(),
+        };
+        self.users.insert(&id, user);
+        id
+    }
+
+    pub(crate) fn add_organization(
+        &mut self,
+        about: SeedOrganization,
+        created_by: Option<String>,
+        now: Timestamp,
+    ) -> String {
+        let id = about.id.clone().unwrap_or_else(|| self.ids.next("org"));
+        let slug = about.slug.clone().unwrap_or_else(|| slug_of(&about.name));
+        let organization = Organization {
+            id: id.clone(),
+            slug,
+            about,
+            created_by,
+            created_at: now.as_millis(),
+        };
+        self.organizations.insert(&id, organization);
+        id
+    }
+
+    pub(crate) fn add_membership(
+        &mut self,
+        mut about: SeedMembership,
+        now: Timestamp,
+    ) -> Result<String, SandboxError> {
+        let unknown =
+            |what: &str| SandboxError::Seed(format!("a membership names the unknown {what:?}"));
+        about.organization = self
+            .organization(&about.organization)
+            .map(|organization| organization.id.clone())
+            .ok_or_else(|| unknown(&about.organization))?;
+        self.users
+            .get(&about.user)
+            .ok_or_else(|| unknown(&about.user))?;
+        let id = self.ids.next("orgmem");
+        let membership = Membership {
+            id: id.clone(),
+            about,
+            created_at: now.as_millis(),
+        };
+        self.memberships.insert(&id, membership);
+        Ok(id)
+    }
+
+    pub(crate) fn add_template(&mut self, about: SeedTemplate, now: Timestamp) -> String {
+        let id = self.ids.next("jtmp");
+        let template = Template {
+            id: id.clone(),
+            about,
+            custom_key: None,
+            created_at: now.as_millis(),
+            updated_at: now.as_millis(),
+        };
+        let same_name = self
+            .template(&template.about.name)
+            .map(|old| old.id.clone());
+        if let Some(old) = same_name {
+            self.templates.remove(&old);
+        }
+        self.templates.insert(&id, template);
+        id
+    }
+
+    /// Adds an active session of `user_id`, on a client of its own.
+    pub(crate) fn add_session(
+        &mut self,
+        id: Option<String>,
+        user_id: &str,
+        organization: Option<String>,
+        now: Timestamp,
+    ) -> SessionObject {
+        let now = now.as_millis();
+        let session = SessionObject {
+            object: "session".to_owned(),
+            id: id.unwrap_or_else(|| self.ids.next("sess")),
+            user_id: user_id.to_owned(),
+            client_id: self.ids.next("client"),
+            actor: None,
+            status: SessionStatus::Active,
+            last_active_organization_id: organization,
+            last_active_at: now,
+            latest_activity: Some(SessionActivity {
+                object: "session_activity".to_owned(),
+                id: self.ids.next("sess_activity"),
+                ..SessionActivity::default()
+            }),
+            expire_at: now.saturating_add(EXPIRES_AFTER_MS),
+            abandon_at: now.saturating_add(ABANDONED_AFTER_MS),
+            updated_at: now,
+            created_at: now,
+            tasks: None,
+            other: std::collections::BTreeMap::new(),
+        };
+        self.sessions.insert(&session.id, session.clone());
+        session
+    }
+
+    fn add_seeded_session(
+        &mut self,
+        seed: SeedSession,
+        now: Timestamp,
+    ) -> Result<(), SandboxError> {
+        let unknown =
+            |what: &str| SandboxError::Seed(format!("a session names the unknown {what:?}"));
+        let user = match seed.user {
+            Some(user) => self.users.get(&user).ok_or_else(|| unknown(&user)),
+            None => self.users.oldest().ok_or_else(|| unknown("user")),
+        };
+        let user = user?.id.clone();
+        let organization = match seed.organization {
+            Some(name) => Some(
+                self.organization(&name)
+                    .ok_or_else(|| unknown(&name))?
+                    .id
+                    .clone(),
+            ),
+            None => None,
+        };
+        let id = self.add_session(seed.id, &user, organization, now).id;
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.actor = seed.actor;
+            if let Some(seconds) = seed.expires_in {
+                session.expire_at = now
+                    .plus(std::time::Duration::from_secs(seconds))
+                    .as_millis();
+            }
+            if let Some(status) = seed.status {
+                enter(session, status, now);
+            }
+        }
+        Ok(())
+    }
+
+    fn add_ready_organization(&mut self, now: Timestamp) -> Result<(), SandboxError> {
+        let user = self
+            .users
+            .oldest()
+            .map(|user| user.id.clone())
+            .unwrap_or_default();
+        let organization = match self.organizations.oldest() {
+            Some(organization) => organization.id.clone(),
+            None => self.add_organization(ready_organization(), Some(user.clone()), now),
+        };
+        let membership = SeedMembership {
+            user,
+            organization,
+            role: Some("org:admin".to_owned()),
+            permissions: [
+                "org:invoices:read",
+                "org:invoices:manage",
+                "org:reports:read",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+            ..SeedMembership::default()
+        };
+        self.add_membership(membership, now).map(drop)
+    }
+
+    fn add_ready_session(&mut self, now: Timestamp) -> Result<(), SandboxError> {
+        let user = self
+            .users
+            .oldest()
+            .map(|user| user.id.clone())
+            .unwrap_or_default();
+        let organization = self
+            .memberships_of(&user)
+            .last()
+            .map(|membership| membership.about.organization.clone());
+        self.add_seeded_session(
+            SeedSession {
+                user: Some(user),
+                organization,
+                ..SeedSession::default()
+            },
+            now,
+        )
+    }
+
+    /// Returns a session in the state that `now` puts it into.
+    pub(crate) fn session(&mut self, id: &str, now: Timestamp) -> Option<&mut SessionObject> {
+        let session = self.sessions.get_mut(id)?;
+        settle(session, now);
+        Some(session)
+    }
+
+    /// Returns all sessions, newest first, in the state that `now` puts them into.
+    pub(crate) fn sessions(&mut self, now: Timestamp) -> Vec<&SessionObject> {
+        self.sessions
+            .values_mut()
+            .for_each(|session| settle(session, now));
+        self.sessions.newest_first()
+    }
+
+    /// Finds an organization by its ID or slug.
+    pub(crate) fn organization(&self, name: &str) -> Option<&Organization> {
+        self.organizations.get(name).or_else(|| {
+            self.organizations
+                .find(|organization| organization.slug == name)
+        })
+    }
+
+    pub(crate) fn template(&self, name: &str) -> Option<&Template> {
+        self.templates.find(|template| template.about.name == name)
+    }
+
+    pub(crate) fn memberships_of(&self, user_id: &str) -> Vec<&Membership> {
+        let mut memberships = self.memberships.newest_first();
+        memberships.retain(|membership| membership.about.user == user_id);
+        memberships
+    }
+
+    pub(crate) fn membership(&self, user_id: &str, organization_id: &str) -> Option<&Membership> {
+        self.memberships.find(|membership| {
+            membership.about.user == user_id && membership.about.organization == organization_id
+        })
+    }
+}
+
+/// Puts a session into `status`, with what belongs to it.
+pub(crate) fn enter(session: &mut SessionObject, status: SessionStatus, now: Timestamp) {
+    session.tasks = (status == SessionStatus::Pending).then(|| {
+        vec![SessionTask {
+            key: "choose-organization".to_owned(),
+        }]
+    });
+    session.status = status;
+    session.updated_at = now.as_millis();
+}
+
+/// Tells whether a session still lives: active, or pending.
+pub(crate) fn is_live(session: &SessionObject) -> bool {
+    matches!(
+        session.status,
+        SessionStatus::Active | SessionStatus::Pending
+    )
+}
+
+fn settle(session: &mut SessionObject, now: Timestamp) {
+    if !is_live(session) {
+        return;
+    }
+    let now_ms = now.as_millis();
+    let (expired, abandoned) = (session.expire_at <= now_ms, session.abandon_at <= now_ms);
+    if expired && !(abandoned && session.abandon_at < session.expire_at) {
+        enter(session, SessionStatus::Expired, now);
+    } else if abandoned {
+        enter(session, SessionStatus::Abandoned, now);
+    }
+}
+
+fn ready_user() -> SeedUser {
+    SeedUser {
+        username: Some("ada".to_owned()),
+        first_name: Some("Ada".to_owned()),
+        last_name: Some("Lovelace".to_owned()),
+        email_address: vec!["ada@example.com".to_owned()],
+        public_metadata: Map::from_iter([("role".to_owned(), "editor".into())]),
+        plan: Some("pro".to_owned()),
+        features: vec!["export".to_owned()],
+        ..SeedUser::default()
+    }
+}
+
+fn ready_organization() -> SeedOrganization {
+    SeedOrganization {
+        name: "Acme".to_owned(),
+        plan: Some("team".to_owned()),
+        features: vec!["invoices".to_owned(), "reports".to_owned()],
+        ..SeedOrganization::default()
+    }
+}
+
+fn slug_of(name: &str) -> String {
+    let lower = name.to_lowercase();
+    let words = lower.split(|c: char| !c.is_ascii_alphanumeric());
+    words
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join("-")
+}
