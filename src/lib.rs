@@ -10,6 +10,12 @@ mod config;
 #[cfg(feature = "gateway")]
 mod server;
 
+#[cfg(feature = "axum")]
+pub mod extract;
+mod guard;
+mod handle;
+pub mod layer;
+
 mod credential;
 mod mutate;
 mod policy;
@@ -19,6 +25,8 @@ mod proxy;
 mod request;
 #[cfg(feature = "gateway")]
 mod route;
+mod reject;
+mod rule;
 pub mod verify;
 
 pub mod clerk;
@@ -29,10 +37,18 @@ mod telemetry;
 
 mod cache;
 mod instance;
+mod problem;
 mod revocation;
 mod session;
 mod time;
 
+pub use guard::{Guard, RequireLayer, RequireService};
+pub use handle::{CacheSettings, Clerk, ClerkBuilder, SetupError};
+pub use layer::{SessionLayer, SessionLayerBuilder, SessionService};
+#[cfg(feature = "client")]
+pub use mutate::template_token::TemplateToken;
+pub use policy::{Denied, Requirement};
+pub use reject::Rejection;
 pub use instance::{Instance, InstanceError, InstanceKind, PublishableKey};
 pub use session::{Actor, ClaimsError, FactorAges, Organization, Proof, Session, SessionStatus};
 pub use time::{Clock, Timestamp};

@@ -10,7 +10,7 @@ use std::{
 use equivalent::Equivalent;
 use tokio::sync::watch;
 
-use super::{Excuse, FetchError, Fetched};
+use super::{Excuse, FetchError};
 
 /// Why a flight brought nothing.
 #[derive(Debug)]
@@ -21,43 +21,43 @@ pub(crate) enum Failure<E> {
     Lost,
 }
 
-type Landed<V, E> = Option<Result<V, Failure<E>>>;
+type Landed<R, E> = Option<Result<R, Failure<E>>>;
 
 /// A fetch under way.
-pub(super) struct Flight<V, E>(watch::Receiver<Landed<V, E>>);
+pub(crate) struct Flight<R, E>(watch::Receiver<Landed<R, E>>);
 
 /// The fetches under way, by key.
-pub(super) struct Flights<K, V, E>(Arc<Mutex<Board<K, V, E>>>);
+pub(crate) struct Flights<K, R, E>(Arc<Mutex<Board<K, R, E>>>);
 
-struct Board<K, V, E> {
-    flights: HashMap<K, Departure<V, E>>,
+struct Board<K, R, E> {
+    flights: HashMap<K, Departure<R, E>>,
     departures: u64,
 }
 
-struct Departure<V, E> {
+struct Departure<R, E> {
     number: u64,
-    landed: watch::Receiver<Landed<V, E>>,
+    landed: watch::Receiver<Landed<R, E>>,
 }
 
 /// Takes its flight off the board when the task ends, however it ends.
-struct Landing<K: Clone + Eq + Hash, V, E> {
-    board: Arc<Mutex<Board<K, V, E>>>,
+struct Landing<K: Clone + Eq + Hash, R, E> {
+    board: Arc<Mutex<Board<K, R, E>>>,
     key: K,
     number: u64,
 }
 
-impl<K, V, E> Flights<K, V, E>
+impl<K, R, E> Flights<K, R, E>
 where
     K: Clone + Eq + Hash + Send + Sync + 'static,
-    V: Clone + Send + Sync + 'static,
+    R: Clone + Send + Sync + 'static,
     E: FetchError,
 {
     /// Joins the flight for `key`, or starts it; `land` runs before the flight leaves the board, so
     /// that nobody finds neither, and does not run once the flight is abandoned.
-    pub(super) fn join<F, S>(&self, key: K, fetch: F, land: S) -> Flight<V, E>
+    pub(crate) fn join<F, S>(&self, key: K, fetch: F, land: S) -> Flight<R, E>
     where
-        F: Future<Output = Result<Fetched<V>, E>> + Send + 'static,
-        S: FnOnce(K, Result<Fetched<V>, &E>) + Send + 'static,
+        F: Future<Output = Result<R, E>> + Send + 'static,
+        S: FnOnce(K, Result<R, &E>) + Send + 'static,
     {
         let mut board = lock(&self.0);
         if let Some(departure) = board.flights.get(&key) {
@@ -80,19 +80,24 @@ where
         };
         tokio::spawn(async move {
             let result = fetch.await.map_err(Arc::new);
-            let value = match &result {
-                Ok(fetched) => Ok(fetched.value.clone()),
+            let landed = match &result {
+                Ok(value) => Ok(value.clone()),
                 Err(error) => Err(Failure::Failed(Arc::clone(error))),
             };
             landing.land(result, land);
             // Nobody may be waiting any more: a refresh in the background, or all have gone.
-            let _ = sender.send(Some(value));
+            let _ = sender.send(Some(landed));
         });
         Flight(receiver)
     }
 
+    /// Tells whether a flight for `key` is under way.
+    pub(crate) fn is_under_way(&self, key: &K) -> bool {
+        lock(&self.0).flights.contains_key(key)
+    }
+
     /// Takes `key`'s flight off the board: whoever waits still gets its result, nobody stores it.
-    pub(super) fn abandon<Q>(&self, key: &Q)
+    pub(crate) fn abandon<Q>(&self, key: &Q)
     where
         Q: Equivalent<K> + Hash + ?Sized,
     {
@@ -102,9 +107,9 @@ where
     }
 }
 
-impl<V: Clone, E> Flight<V, E> {
+impl<R: Clone, E> Flight<R, E> {
     /// Waits for the result.
-    pub(super) async fn landed(mut self) -> Result<V, Failure<E>> {
+    pub(crate) async fn landed(mut self) -> Result<R, Failure<E>> {
         match self.0.wait_for(Option::is_some).await {
             Ok(landed) => landed.clone().unwrap_or(Err(Failure::Lost)),
             Err(_closed) => Err(Failure::Lost),
@@ -112,23 +117,23 @@ impl<V: Clone, E> Flight<V, E> {
     }
 }
 
-impl<K: Clone + Eq + Hash, V, E> Landing<K, V, E> {
-    fn land<S>(&self, result: Result<Fetched<V>, Arc<E>>, land: S)
+impl<K: Clone + Eq + Hash, R, E> Landing<K, R, E> {
+    fn land<S>(&self, result: Result<R, Arc<E>>, land: S)
     where
-        S: FnOnce(K, Result<Fetched<V>, &E>),
+        S: FnOnce(K, Result<R, &E>),
     {
         // Under the lock, so that `abandon` comes wholly before or wholly after.
         let board = lock(&self.board);
         if board.holds(&self.key, self.number) {
             match result {
-                Ok(fetched) => land(self.key.clone(), Ok(fetched)),
+                Ok(value) => land(self.key.clone(), Ok(value)),
                 Err(error) => land(self.key.clone(), Err(&error)),
             }
         }
     }
 }
 
-impl<K: Clone + Eq + Hash, V, E> Drop for Landing<K, V, E> {
+impl<K: Clone + Eq + Hash, R, E> Drop for Landing<K, R, E> {
     fn drop(&mut self) {
         let mut board = lock(&self.board);
         if board.holds(&self.key, self.number) {
@@ -137,7 +142,7 @@ impl<K: Clone + Eq + Hash, V, E> Drop for Landing<K, V, E> {
     }
 }
 
-impl<K: Eq + Hash, V, E> Board<K, V, E> {
+impl<K: Eq + Hash, R, E> Board<K, R, E> {
     fn holds(&self, key: &K, number: u64) -> bool {
         self.flights
             .get(key)
@@ -147,7 +152,7 @@ impl<K: Eq + Hash, V, E> Board<K, V, E> {
 
 impl<E: FetchError> Failure<E> {
     /// Tells what the failure means for a stale entry.
-    pub(super) fn excuse(&self) -> Excuse {
+    pub(crate) fn excuse(&self) -> Excuse {
         match self {
             Self::Failed(error) => error.excuse(),
             Self::Lost => Excuse::Starts,
@@ -164,7 +169,7 @@ impl<E> Clone for Failure<E> {
     }
 }
 
-impl<K, V, E> Default for Flights<K, V, E> {
+impl<K, R, E> Default for Flights<K, R, E> {
     fn default() -> Self {
         Self(Arc::new(Mutex::new(Board {
             flights: HashMap::new(),
@@ -173,7 +178,7 @@ impl<K, V, E> Default for Flights<K, V, E> {
     }
 }
 
-impl<K, V, E> fmt::Debug for Flights<K, V, E> {
+impl<K, R, E> fmt::Debug for Flights<K, R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Flights").finish_non_exhaustive()
     }

@@ -19,8 +19,7 @@ use equivalent::Equivalent;
 use foldhash::quality::RandomState;
 use moka::{Expiry, sync};
 
-pub(crate) use flight::Failure;
-use flight::Flights;
+pub(crate) use flight::{Failure, Flight, Flights};
 
 use crate::time::Timestamp;
 
@@ -92,7 +91,7 @@ pub(crate) struct CacheOptions {
 /// A cache whose misses are fetched once for all who wait.
 pub(crate) struct Cache<K, V, E> {
     entries: sync::Cache<K, Arc<Entry<V>>, RandomState>,
-    flights: Flights<K, V, E>,
+    flights: Flights<K, Fetched<V>, E>,
     options: CacheOptions,
 }
 
@@ -183,7 +182,7 @@ where
         let stale = self.stale(&key, now, staleness);
         let flight = self.fly(key, now, fetch);
         let Some(entry) = stale else {
-            return flight.landed().await;
+            return flight.landed().await.map(|fetched| fetched.value);
         };
         match tokio::time::timeout(self.options.patience, flight.landed()).await {
             Ok(Err(failure)) => {
@@ -194,7 +193,7 @@ where
                     Err(failure)
                 }
             }
-            Ok(landed) => landed,
+            Ok(Ok(fetched)) => Ok(fetched.value),
             Err(_slow) => {
                 entry.judge(Excuse::Starts, now.plus(self.options.retry_after));
                 Ok(entry.value.clone())
@@ -225,7 +224,7 @@ where
         (now < entry.lifetime.stale_until).then_some(entry)
     }
 
-    fn fly<F>(self: &Arc<Self>, key: K, now: Timestamp, fetch: F) -> flight::Flight<V, E>
+    fn fly<F>(self: &Arc<Self>, key: K, now: Timestamp, fetch: F) -> Flight<Fetched<V>, E>
     where
         F: Future<Output = Result<Fetched<V>, E>> + Send + 'static,
     {

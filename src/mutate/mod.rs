@@ -1,1 +1,6 @@
-//! What the upstream is told: managed headers, the template token, credential removal.
+//! What the upstream is told: managed headers, the template token.
+
+#[cfg(feature = "gateway")]
+pub(crate) mod managed_headers;
+#[cfg(feature = "client")]
+pub(crate) mod template_token;

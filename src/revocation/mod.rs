@@ -1,1 +1,66 @@
-//! Sessions ended before their cache entries.
+//! Sessions ended before their cache entries: recorded here, read on every decision.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::time::Timestamp;
+
+/// The sessions known to be revoked, until no token or cache entry of theirs can be alive.
+#[derive(Debug)]
+pub(crate) struct Revocations {
+    /// So that the common case, none at all, costs one load.
+    any: AtomicBool,
+    until: RwLock<HashMap<String, Timestamp>>,
+    retention: Duration,
+}
+
+impl Revocations {
+    /// Keeps each revocation for `retention`: the longest life of a token or a cache entry.
+    pub(crate) fn new(retention: Duration) -> Self {
+        Self {
+            any: AtomicBool::new(false),
+            until: RwLock::default(),
+            retention,
+        }
+    }
+
+    /// Records that `session_id` is revoked.
+    #[cfg(feature = "client")]
+    pub(crate) fn revoke(&self, session_id: &str, now: Timestamp) {
+        let mut until = self.until.write().unwrap_or_else(PoisonError::into_inner);
+        until.retain(|_, end| now < *end);
+        until.insert(session_id.to_owned(), now.plus(self.retention));
+        self.any.store(true, Ordering::Release);
+    }
+
+    /// Tells whether `session_id` is revoked.
+    pub(crate) fn contains(&self, session_id: &str, now: Timestamp) -> bool {
+        if !self.any.load(Ordering::Acquire) {
+            return false;
+        }
+        let until = self.until.read().unwrap_or_else(PoisonError::into_inner);
+        until.get(session_id).is_some_and(|end| now < *end)
+    }
+}
+
+#[cfg(all(test, feature = "client"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_revocation_lasts_for_its_retention() {
+        let revocations = Revocations::new(Duration::from_secs(60));
+        let now = Timestamp::from_secs(100);
+        assert!(!revocations.contains("sess_a", now));
+        revocations.revoke("sess_a", now);
+        assert!(revocations.contains("sess_a", now.plus(Duration::from_secs(59))));
+        assert!(!revocations.contains("sess_a", now.plus(Duration::from_secs(60))));
+        assert!(!revocations.contains("sess_b", now));
+    }
+}

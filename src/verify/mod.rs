@@ -1,14 +1,112 @@
 //! Whether a credential is genuine, and its session still good.
+//!
+//! A session token is proven here first, by the strict verifier; garbage never reaches Clerk. Then,
+//! unless the verification is networkless, the Sessions API is asked whether the session is good;
+//! both answers are cached. What the caches hold is tried first and without waiting
+//! ([`Verifier::recall`]); only what they lack is awaited ([`Verifier::verify`]).
 
 mod claims;
 mod json;
+#[cfg(feature = "client")]
+pub(crate) mod jwks;
 mod jws;
+pub(crate) mod key_source;
 pub mod keys;
 mod permissions;
 mod profile;
+#[cfg(feature = "client")]
+pub(crate) mod session_status;
 pub mod session_token;
+pub(crate) mod token_cache;
+mod verifier;
+
+#[cfg(feature = "client")]
+use std::time::Duration;
 
 pub use keys::{KeyError, KeySet};
+#[cfg(feature = "client")]
+pub use session_status::Operation;
 pub use session_token::{
     Malformed, Pending, ProfileError, TokenError, TokenProfile, verify as verify_session_token,
 };
+#[cfg(feature = "client")]
+pub use verifier::OnUnavailable;
+pub(crate) use verifier::Verifier;
+
+#[cfg(feature = "client")]
+use crate::clerk::outage::Outage;
+use crate::credential::CredentialError;
+
+/// How sessions are verified.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum VerifyMode {
+    /// By the token alone: a revoked session lives on until its token ends.
+    Networkless,
+    /// By the token, and by the Sessions API saying that the session is active.
+    SessionsApi,
+}
+
+/// Why a credential does not prove a session.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum VerifyError {
+    /// The token does not fit what the browser knows of its user's sign-ins.
+    #[error(transparent)]
+    ClientUat(#[from] CredentialError),
+    /// The session is not good.
+    #[cfg(feature = "client")]
+    #[error(transparent)]
+    NotGood(#[from] session_status::NotGood),
+    /// Clerk cannot be asked.
+    #[cfg(feature = "client")]
+    #[error("{0}")]
+    Outage(Outage),
+    /// The session was revoked.
+    #[error("the session was revoked")]
+    Revoked,
+    /// A bare session ID came where only tokens are verified.
+    #[error("bare session ids need the sessions api")]
+    SessionIdNetworkless,
+    /// The token is not genuine, or not in its time.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+}
+
+impl VerifyError {
+    /// Returns the reason slug.
+    pub(crate) fn slug(&self) -> &'static str {
+        match self {
+            Self::ClientUat(error) => error.slug(),
+            #[cfg(feature = "client")]
+            Self::NotGood(reason) => reason.slug(),
+            #[cfg(feature = "client")]
+            Self::Outage(outage) => outage.slug(),
+            Self::Revoked => "session-revoked",
+            Self::SessionIdNetworkless => "session-id-not-accepted",
+            Self::Token(error) => error.slug(),
+        }
+    }
+
+    /// Tells whether the credential is a genuine token outside its time: in a cookie, browsers
+    /// hold such ones all the time.
+    pub(crate) fn is_out_of_time(&self) -> bool {
+        matches!(self, Self::Token(error) if matches!(error.slug(), "token-expired" | "token-not-active-yet"))
+    }
+
+    /// Returns what kept Clerk from being asked, if that is the error.
+    #[cfg(feature = "client")]
+    pub(crate) fn outage(&self) -> Option<Outage> {
+        match self {
+            Self::Outage(outage) => Some(*outage),
+            _ => None,
+        }
+    }
+
+    /// Returns how long to wait before the next try, where Clerk said so.
+    #[cfg(feature = "client")]
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self.outage()? {
+            Outage::RateLimited(wait) => wait,
+            Outage::KeyRefused | Outage::Unavailable => None,
+        }
+    }
+}

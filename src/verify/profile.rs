@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::{session::Session, time::Timestamp};
+
 const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);
 
 /// What an instance's session tokens must satisfy; strict until a method says otherwise.
@@ -168,6 +170,17 @@ impl TokenProfile {
     #[must_use]
     pub fn pending(self, pending: Pending) -> Self {
         Self { pending, ..self }
+    }
+
+    /// Tells whether a session's proof has ended, as [`verify`](super::session_token::verify) would.
+    pub(crate) fn is_expired(&self, session: &Session, now: Timestamp) -> bool {
+        session.expires_at() <= now.minus(self.clock_skew)
+    }
+
+    /// Tells whether pending sessions are accepted.
+    #[cfg(feature = "client")]
+    pub(crate) fn accepts_pending(&self) -> bool {
+        self.pending == Pending::Accept
     }
 }
 

@@ -1,0 +1,194 @@
+//! `Clerk`: the handle to one instance, with its keys, its client and its caches.
+
+mod builder;
+mod caches;
+mod error;
+
+use std::{env, fmt, sync::Arc};
+
+#[cfg(feature = "client")]
+use secrecy::SecretString;
+
+pub use builder::ClerkBuilder;
+pub use caches::CacheSettings;
+use caches::Caches;
+pub use error::SetupError;
+
+#[cfg(feature = "client")]
+use crate::{
+    clerk::{Client, Sessions},
+    mutate::template_token::TemplateTokens,
+    verify::{OnUnavailable, Operation, session_status::SessionStatuses},
+};
+use crate::{
+    instance::Instance,
+    revocation::Revocations,
+    time::Clock,
+    verify::{TokenProfile, Verifier, VerifyMode, key_source::KeySource},
+};
+
+/// One Clerk instance: what layers, guards and the gateway are made from.
+///
+/// A clone costs one reference count and shares keys, caches and the client.
+///
+/// ```
+/// use clerk_gateway::Clerk;
+/// # const PEM: &str = "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA0WrU6xYvMS/EGyHJ8qhUUGSYE7RzE2aHgSCqVJ4rqTr6OGTbvk+D+Xc7q8AvOYqz4Oj3Jz5rCw6/hA2zyhvW0QIDAQAB\n-----END PUBLIC KEY-----";
+/// # fn main() {
+/// let clerk = Clerk::builder()
+///     .publishable_key("pk_test_Y2xlcmsuY2xlcmsuZGV2JA")
+///     .jwt_key(PEM)
+///     .build();
+/// # let _ = clerk;
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Clerk(Arc<Inner>);
+
+struct Inner {
+    instance: Instance,
+    profile: TokenProfile,
+    mode: VerifyMode,
+    clock: Clock,
+    keys: Arc<KeySource>,
+    revocations: Arc<Revocations>,
+    caches: Caches,
+    #[cfg(feature = "client")]
+    client: Option<Client>,
+    #[cfg(feature = "client")]
+    operation: Operation,
+    #[cfg(feature = "client")]
+    on_unavailable: OnUnavailable,
+}
+
+/// What one layer or route changes of its instance's verification.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct VerifierOptions {
+    /// In place of the handle's.
+    pub(crate) mode: Option<VerifyMode>,
+    /// In place of the instance's.
+    pub(crate) authorized_parties: Option<Vec<String>>,
+}
+
+impl Clerk {
+    /// Begins a handle.
+    pub fn builder() -> ClerkBuilder {
+        ClerkBuilder::default()
+    }
+
+    /// Makes a handle from `CLERK_SECRET_KEY`, `CLERK_PUBLISHABLE_KEY`, `CLERK_API_URL` and
+    /// `CLERK_JWT_KEY`, as Clerk's SDKs name them.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError`] where they do not name an instance and its keys.
+    pub fn from_env() -> Result<Self, SetupError> {
+        let mut builder = Self::builder();
+        builder.publishable_key = variable("CLERK_PUBLISHABLE_KEY")?;
+        builder.jwt_key = variable("CLERK_JWT_KEY")?;
+        #[cfg(feature = "client")]
+        {
+            builder.remote.secret_key = variable("CLERK_SECRET_KEY")?.map(SecretString::from);
+            builder.remote.api_url = variable("CLERK_API_URL")?;
+        }
+        builder.build()
+    }
+
+    /// Returns the instance.
+    pub fn instance(&self) -> &Instance {
+        &self.0.instance
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// Makes the verifier of one layer or route.
+    pub(crate) fn verifier(&self, options: VerifierOptions) -> Result<Verifier, SetupError> {
+        let profile = match options.authorized_parties {
+            Some(parties) => self.0.profile.clone().authorized_parties(parties)?,
+            None => self.0.profile.clone(),
+        };
+        let mode = options.mode.unwrap_or(self.0.mode);
+        Ok(Verifier {
+            number: self.0.caches.tokens.number(&profile, mode),
+            profile,
+            keys: Arc::clone(&self.0.keys),
+            tokens: Arc::clone(&self.0.caches.tokens),
+            revocations: Arc::clone(&self.0.revocations),
+            #[cfg(feature = "client")]
+            statuses: self.statuses(mode)?,
+            #[cfg(feature = "client")]
+            on_unavailable: self.0.on_unavailable,
+            #[cfg(feature = "client")]
+            clock: self.0.clock.clone(),
+        })
+    }
+}
+
+#[cfg(feature = "client")]
+impl Clerk {
+    /// Returns the client of the Sessions API.
+    ///
+    /// A session that is revoked through it is refused by this handle's layers at once.
+    ///
+    /// Without a secret key its operations fail with `Error::NoSecretKey`, and nothing is sent.
+    pub fn sessions(&self) -> Sessions {
+        let revocations = Arc::clone(&self.0.revocations);
+        Sessions::new(self.0.client.clone()).recording(revocations, self.0.clock.clone())
+    }
+
+    /// Returns the handle with caches of its own; keys, client and revocations stay shared.
+    pub(crate) fn with_caches(&self, settings: &CacheSettings) -> Self {
+        let inner = &self.0;
+        Self(Arc::new(Inner {
+            instance: inner.instance.clone(),
+            profile: inner.profile.clone(),
+            mode: inner.mode,
+            clock: inner.clock.clone(),
+            keys: Arc::clone(&inner.keys),
+            revocations: Arc::clone(&inner.revocations),
+            caches: Caches::new(
+                settings,
+                inner.client.as_ref(),
+                inner.operation,
+                &inner.clock,
+                &inner.revocations,
+            ),
+            client: inner.client.clone(),
+            operation: inner.operation,
+            on_unavailable: inner.on_unavailable,
+        }))
+    }
+
+    pub(crate) fn template_tokens(&self) -> Result<Arc<TemplateTokens>, SetupError> {
+        let tokens = self.0.caches.template_tokens.clone();
+        tokens.ok_or(SetupError::NoSecretKey("minting template tokens"))
+    }
+
+    fn statuses(&self, mode: VerifyMode) -> Result<Option<Arc<SessionStatuses>>, SetupError> {
+        if mode == VerifyMode::Networkless {
+            return Ok(None);
+        }
+        let statuses = self.0.caches.statuses.clone();
+        let missing = SetupError::NoSecretKey("verification through the Sessions API");
+        statuses.ok_or(missing).map(Some)
+    }
+}
+
+impl fmt::Debug for Clerk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clerk")
+            .field("instance", &self.0.instance)
+            .finish_non_exhaustive()
+    }
+}
+
+fn variable(name: &'static str) -> Result<Option<String>, SetupError> {
+    match env::var(name) {
+        Ok(value) if value.is_empty() => Ok(None),
+        Ok(value) => Ok(Some(value)),
+        Err(env::VarError::NotPresent) => Ok(None),
+        Err(env::VarError::NotUnicode(_)) => Err(SetupError::Environment(name)),
+    }
+}

@@ -1,0 +1,211 @@
+//! The headers that only the gateway sets: dropped from every request, then set from the session.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::session::Session;
+
+/// The longest managed name.
+const MAX_NAME: usize = 128;
+
+/// The names that no client may set, in any spelling, on any route.
+#[derive(Clone, Debug)]
+pub(crate) struct ManagedNames {
+    /// Folded names beside the `x-clerk-` namespace.
+    names: Vec<String>,
+}
+
+/// What one route tells its upstream about the session.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct HeaderSet(Vec<(HeaderName, SessionField)>);
+
+/// A field of the session that a header can carry.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum SessionField {
+    /// The impersonator's ID.
+    Actor,
+    ClientId,
+    OrganizationId,
+    /// Comma-separated.
+    OrganizationPermissions,
+    OrganizationRole,
+    OrganizationSlug,
+    SessionId,
+    Status,
+    UserId,
+}
+
+/// A session field has bytes that no header may carry.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("a session field for a managed header holds bytes that a header cannot carry")]
+pub(crate) struct Unrepresentable;
+
+impl ManagedNames {
+    /// Takes the names that any route's `headers` sets, beside `X-Clerk-*`.
+    pub(crate) fn new<'a>(names: impl IntoIterator<Item = &'a HeaderName>) -> Self {
+        let mut names: Vec<_> = names
+            .into_iter()
+            .map(|name| name.as_str().replace(['_', '.'], "-"))
+            .filter(|name| !name.starts_with("x-clerk-"))
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        Self { names }
+    }
+
+    /// Tells whether `name` is one of ours under some spelling (`_` and `.` read as `-`, any case).
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        let folded = fold(name);
+        if folded.starts_with(b"x-clerk-") {
+            return true;
+        }
+        let name = folded.get(..name.len());
+        name.is_some_and(|name| self.names.iter().any(|ours| ours.as_bytes() == name))
+    }
+
+    /// Drops every managed name from `headers`.
+    pub(crate) fn strip(&self, headers: &mut HeaderMap) {
+        let forged = |headers: &HeaderMap| {
+            headers
+                .keys()
+                .find(|name| self.contains(name.as_str()))
+                .cloned()
+        };
+        while let Some(name) = forged(headers) {
+            headers.remove(&name);
+        }
+    }
+}
+
+impl HeaderSet {
+    pub(crate) fn new(fields: Vec<(HeaderName, SessionField)>) -> Self {
+        Self(fields)
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &HeaderName> {
+        self.0.iter().map(|(name, _)| name)
+    }
+
+    /// Sets the session's headers; a field that the session lacks sets none.
+    pub(crate) fn set(
+        &self,
+        session: &Session,
+        headers: &mut HeaderMap,
+    ) -> Result<(), Unrepresentable> {
+        for (name, field) in &self.0 {
+            if let Some(value) = field.value(session)? {
+                headers.insert(name, value);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl SessionField {
+    fn value(self, session: &Session) -> Result<Option<HeaderValue>, Unrepresentable> {
+        let organization = session.organization();
+        let text = match self {
+            Self::Actor => session.actor().map(|actor| actor.sub.as_str()),
+            Self::ClientId => session.client_id(),
+            Self::OrganizationId => organization.map(|organization| organization.id.as_str()),
+            Self::OrganizationPermissions => {
+                let Some(organization) = organization else {
+                    return Ok(None);
+                };
+                return header_value(&organization.permissions.join(",")).map(Some);
+            }
+            Self::OrganizationRole => organization.and_then(|org| org.role.as_deref()),
+            Self::OrganizationSlug => organization.and_then(|org| org.slug.as_deref()),
+            Self::SessionId => Some(session.id()),
+            Self::Status => Some(session.status().as_str()),
+            Self::UserId => Some(session.user_id()),
+        };
+        text.map(header_value).transpose()
+    }
+}
+
+// Never raw: a control or non-ASCII byte out of a claim is refused rather than encoded, because
+// upstreams disagree on how to read such bytes.
+fn header_value(text: &str) -> Result<HeaderValue, Unrepresentable> {
+    let visible = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    if !visible || text.starts_with(' ') || text.ends_with(' ') {
+        return Err(Unrepresentable);
+    }
+    HeaderValue::from_str(text).map_err(|_| Unrepresentable)
+}
+
+/// Folds a header name's beginning the way that CGI-like upstreams do.
+fn fold(name: &str) -> [u8; MAX_NAME] {
+    let mut folded = [0; MAX_NAME];
+    for (to, from) in folded.iter_mut().zip(name.bytes()) {
+        *to = match from {
+            b'_' | b'.' => b'-',
+            other => other.to_ascii_lowercase(),
+        };
+    }
+    folded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn managed() -> ManagedNames {
+        let tenant = HeaderName::from_static("x-tenant");
+        ManagedNames::new([&tenant])
+    }
+
+    #[test]
+    fn every_spelling_of_a_managed_name_is_ours() {
+        for (name, ours) in [
+            ("x-clerk-user-id", true),
+            ("X-CLERK-USER-ID", true),
+            ("x_clerk_user_id", true),
+            ("x.clerk.user.id", true),
+            ("x_clerk-user.id", true),
+            ("x-clerk-", true),
+            ("x-clerk-anything-at-all", true),
+            ("x-tenant", true),
+            ("X_Tenant", true),
+            ("x-clerkish", false),
+            ("x-tenants", false),
+            ("x-tenan", false),
+            ("clerk-user-id", false),
+            ("", false),
+        ] {
+            assert_eq!(managed().contains(name), ours, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_too_long_to_look_at_is_not_ours_and_does_no_harm() {
+        let long = format!("x-tenant{}", "a".repeat(200));
+        assert!(!managed().contains(&long));
+    }
+
+    #[test]
+    fn a_long_name_in_our_namespace_is_ours() {
+        let long = format!("x-clerk-{}", "a".repeat(200));
+        assert!(managed().contains(&long));
+    }
+
+    #[test]
+    fn stripping_drops_every_copy_and_nothing_else() {
+        let mut headers = HeaderMap::new();
+        for name in ["x-clerk-user-id", "x_clerk_user_id", "x-tenant", "accept"] {
+            let name = HeaderName::from_static(name);
+            headers.append(&name, HeaderValue::from_static("a"));
+            headers.append(&name, HeaderValue::from_static("b"));
+        }
+        managed().strip(&mut headers);
+        assert_eq!(headers.get_all("accept").iter().count(), 2);
+        assert_eq!(headers.len(), 2);
+    }
+
+    #[test]
+    fn a_field_that_no_header_can_carry_is_refused() {
+        for text in ["a\r\nX-Hasura-Role: admin", "a\0", "\u{e9}", " a", "a "] {
+            assert_eq!(header_value(text), Err(Unrepresentable), "{text:?}");
+        }
+        assert!(header_value("org:admin").is_ok());
+    }
+}

@@ -1,0 +1,410 @@
+//! Template tokens: minted once for all who wait, refreshed ahead of their end.
+
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use equivalent::Equivalent;
+use http::HeaderValue;
+use serde::Deserialize;
+
+use crate::{
+    cache::{Cache, CacheOptions, Excuse, Failure, FetchError, Fetched, Lifetime, Recall, Staleness},
+    clerk::{Client, Error, outage::Outage},
+    revocation::Revocations,
+    session::Session,
+    time::{Clock, Timestamp},
+    verify::session_status::{SessionAnswer, SessionStatuses},
+};
+
+/// A JWT that Clerk minted from the session and a JWT template, for a service downstream.
+///
+/// A clone costs one reference count. It is a secret: `Debug` does not show it.
+#[derive(Clone)]
+pub struct TemplateToken(Arc<Minted>);
+
+struct Minted {
+    jwt: String,
+    bearer: HeaderValue,
+    expires_at: Timestamp,
+}
+
+/// Which token an upstream wants.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct TokenRequest {
+    pub(crate) template: String,
+    /// Overrides the template's lifetime.
+    pub(crate) lifetime: Option<Duration>,
+    /// Minted again after this, though its `exp` be later.
+    pub(crate) max_age: Option<Duration>,
+    pub(crate) organization: OrganizationRule,
+}
+
+/// Whether the session's active organization must be the presented token's.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum OrganizationRule {
+    Any,
+    Same,
+}
+
+/// Why there is no template token.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum TemplateTokenError {
+    #[error("clerk mints for the session's active organization, which is not the token's")]
+    OrganizationMismatch,
+    #[error("clerk cannot be asked: {0}")]
+    Outage(Outage),
+    #[error("the session does not exist, or clerk mints nothing for it")]
+    SessionNotGood,
+    #[error("the jwt template does not exist")]
+    TemplateNotFound,
+    #[error("the minted token is not a jwt with an exp in the future")]
+    Unreadable,
+}
+
+/// The template tokens of one instance.
+pub(crate) struct TemplateTokens {
+    client: Client,
+    clock: Clock,
+    statuses: Arc<SessionStatuses>,
+    revocations: Arc<Revocations>,
+    cache: Arc<Cache<TokenKey, TemplateToken, TemplateTokenError>>,
+}
+
+#[derive(Clone, Eq, PartialEq)]
+struct TokenKey {
+    session_id: Box<str>,
+    organization: Option<(Box<str>, Option<Box<str>>)>,
+    actor: Option<Box<str>>,
+    request: Arc<TokenRequest>,
+}
+
+struct TokenQuery<'a> {
+    session: &'a Session,
+    request: &'a Arc<TokenRequest>,
+}
+
+#[derive(Deserialize)]
+struct Expiry {
+    exp: f64,
+}
+
+impl TemplateToken {
+    /// Returns the token's text.
+    pub fn as_str(&self) -> &str {
+        &self.0.jwt
+    }
+
+    /// Returns `Bearer <token>` as a header value that is marked sensitive.
+    pub fn bearer(&self) -> HeaderValue {
+        self.0.bearer.clone()
+    }
+
+    /// Returns the token's `exp`.
+    pub fn expires_at(&self) -> Timestamp {
+        self.0.expires_at
+    }
+
+    fn read(jwt: String, now: Timestamp) -> Result<Self, TemplateTokenError> {
+        let expires_at = expiry(&jwt).ok_or(TemplateTokenError::Unreadable)?;
+        let bearer = HeaderValue::try_from(format!("Bearer {jwt}"));
+        let mut bearer = bearer.map_err(|_| TemplateTokenError::Unreadable)?;
+        bearer.set_sensitive(true);
+        if expires_at <= now {
+            return Err(TemplateTokenError::Unreadable);
+        }
+        Ok(Self(Arc::new(Minted {
+            jwt,
+            bearer,
+            expires_at,
+        })))
+    }
+}
+
+impl TemplateTokens {
+    pub(crate) fn new(
+        client: Client,
+        clock: Clock,
+        statuses: Arc<SessionStatuses>,
+        revocations: Arc<Revocations>,
+        capacity: u64,
+    ) -> Arc<Self> {
+        // Never stale: a token past its time is of no use to the upstream.
+        let options = CacheOptions {
+            capacity,
+            patience: Duration::ZERO,
+            retry_after: Duration::from_secs(1),
+        };
+        Arc::new(Self {
+            client,
+            clock,
+            statuses,
+            revocations,
+            cache: Arc::new(Cache::new(options)),
+        })
+    }
+
+    /// Returns the session's token where it is at hand; one caller refreshes it ahead of its end.
+    pub(crate) fn recall(
+        self: &Arc<Self>,
+        session: &Session,
+        request: &Arc<TokenRequest>,
+        now: Timestamp,
+    ) -> Option<TemplateToken> {
+        let query = TokenQuery { session, request };
+        match self.cache.recall(&query, now, Staleness::Refuse) {
+            Recall::Fresh(token) | Recall::Stale(token) => Some(token),
+            Recall::Due(token) => {
+                let mint = Arc::clone(self).mint(session.clone(), Arc::clone(request), now);
+                self.cache.refresh(TokenKey::of(&query), now, mint);
+                Some(token)
+            }
+            Recall::Missing => None,
+        }
+    }
+
+    /// Returns the session's token, minting it once for all who wait.
+    pub(crate) async fn get(
+        self: &Arc<Self>,
+        session: &Session,
+        request: &Arc<TokenRequest>,
+        now: Timestamp,
+    ) -> Result<TemplateToken, TemplateTokenError> {
+        let key = TokenKey::of(&TokenQuery { session, request });
+        let mint = Arc::clone(self).mint(session.clone(), Arc::clone(request), now);
+        match self.cache.get(key, now, Staleness::Refuse, mint).await {
+            Ok(token) => Ok(token),
+            Err(Failure::Failed(error)) => Err(error.as_ref().clone()),
+            Err(Failure::Lost) => Err(TemplateTokenError::Outage(Outage::Unavailable)),
+        }
+    }
+
+    async fn mint(
+        self: Arc<Self>,
+        session: Session,
+        request: Arc<TokenRequest>,
+        now: Timestamp,
+    ) -> Result<Fetched<TemplateToken>, TemplateTokenError> {
+        let sessions = self.client.sessions();
+        let minted = sessions
+            .create_token_from_template(session.id(), &request.template, request.lifetime)
+            .await
+            .map_err(|error| TemplateTokenError::of(&error))?;
+        if request.organization == OrganizationRule::Same {
+            // After minting: before it, a switch in between would go unseen.
+            self.check_organization(&session, now).await?;
+        }
+        if self.revocations.contains(session.id(), self.clock.now()) {
+            return Err(TemplateTokenError::SessionNotGood);
+        }
+        let token = TemplateToken::read(minted.jwt, now)?;
+        let lifetime = lifetime(now, token.expires_at(), request.max_age);
+        Ok(Fetched {
+            value: token,
+            lifetime,
+        })
+    }
+
+    async fn check_organization(
+        &self,
+        session: &Session,
+        now: Timestamp,
+    ) -> Result<(), TemplateTokenError> {
+        let answer = self.statuses.ask(session.id(), now).await;
+        let answer = answer.map_err(|error| TemplateTokenError::Outage(Outage::of(&error)))?;
+        let SessionAnswer::Known(facts) = answer else {
+            return Err(TemplateTokenError::SessionNotGood);
+        };
+        let presented = session.organization().map(|organization| &organization.id);
+        if facts.organization_id.as_ref() != presented {
+            return Err(TemplateTokenError::OrganizationMismatch);
+        }
+        Ok(())
+    }
+}
+
+impl TemplateTokenError {
+    fn of(error: &Error) -> Self {
+        if error.is_template_not_found() {
+            return Self::TemplateNotFound;
+        }
+        match Outage::of(error) {
+            Outage::Unavailable if error.status().is_some_and(|status| status < 500) => {
+                Self::SessionNotGood
+            }
+            outage => Self::Outage(outage),
+        }
+    }
+
+    /// Returns the reason slug.
+    pub(crate) fn slug(&self) -> &'static str {
+        match self {
+            Self::OrganizationMismatch => "organization-mismatch",
+            Self::Outage(outage) => outage.slug(),
+            Self::SessionNotGood => "session-not-active",
+            Self::TemplateNotFound => "template-not-found",
+            Self::Unreadable => "template-token-invalid",
+        }
+    }
+}
+
+impl FetchError for TemplateTokenError {
+    fn excuse(&self) -> Excuse {
+        Excuse::Ends
+    }
+}
+
+impl TokenKey {
+    fn of(query: &TokenQuery<'_>) -> Self {
+        let session = query.session;
+        let organization = session.organization().map(|organization| {
+            let role = organization.role.as_deref().map(Box::from);
+            (Box::from(organization.id.as_str()), role)
+        });
+        Self {
+            session_id: session.id().into(),
+            organization,
+            actor: session.actor().map(|actor| actor.sub.as_str().into()),
+            request: Arc::clone(query.request),
+        }
+    }
+
+    fn parts(&self) -> KeyParts<'_> {
+        let organization = self.organization.as_ref();
+        KeyParts {
+            session_id: &self.session_id,
+            organization: organization.map(|(id, role)| (id.as_ref(), role.as_deref())),
+            actor: self.actor.as_deref(),
+            request: &self.request,
+        }
+    }
+}
+
+#[derive(Eq, Hash, PartialEq)]
+struct KeyParts<'a> {
+    session_id: &'a str,
+    organization: Option<(&'a str, Option<&'a str>)>,
+    actor: Option<&'a str>,
+    request: &'a TokenRequest,
+}
+
+impl TokenQuery<'_> {
+    fn parts(&self) -> KeyParts<'_> {
+        let organization = self.session.organization();
+        KeyParts {
+            session_id: self.session.id(),
+            organization: organization
+                .map(|organization| (organization.id.as_str(), organization.role.as_deref())),
+            actor: self.session.actor().map(|actor| actor.sub.as_str()),
+            request: self.request,
+        }
+    }
+}
+
+impl Hash for TokenKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.parts().hash(state);
+    }
+}
+
+impl Hash for TokenQuery<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.parts().hash(state);
+    }
+}
+
+impl Equivalent<TokenKey> for TokenQuery<'_> {
+    fn equivalent(&self, key: &TokenKey) -> bool {
+        self.parts() == key.parts()
+    }
+}
+
+impl fmt::Debug for TemplateToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TemplateToken")
+            .field("expires_at", &self.0.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for TemplateTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TemplateTokens").finish_non_exhaustive()
+    }
+}
+
+/// Serves a token until a little before its end, refreshing it in the last quarter.
+fn lifetime(now: Timestamp, expires_at: Timestamp, max_age: Option<Duration>) -> Lifetime {
+    let life = expires_at.since(now);
+    // The upstream must have time to use it.
+    let margin = (life / 10).min(Duration::from_secs(5));
+    let span = (life - margin).min(max_age.unwrap_or(Duration::MAX));
+    let fresh_until = now.plus(span);
+    Lifetime {
+        refresh_at: now.plus(span * 3 / 4),
+        fresh_until,
+        stale_until: fresh_until,
+    }
+}
+
+/// Reads `exp` from the token itself: a template's lifetime is not ours to assume.
+fn expiry(jwt: &str) -> Option<Timestamp> {
+    let payload = jwt.split('.').nth(1)?;
+    let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
+    let Expiry { exp } = serde_json::from_slice(&payload).ok()?;
+    let in_range = exp.is_finite() && exp > 0.0 && exp < 253_402_300_800.0;
+    in_range.then(|| Timestamp::from_secs(exp as i64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn jwt(payload: &str) -> String {
+        format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(payload))
+    }
+
+    #[test]
+    fn the_expiry_is_read_from_the_token() {
+        for (payload, expected) in [
+            (r#"{"exp":100}"#, Some(Timestamp::from_secs(100))),
+            (r#"{"exp":100.9}"#, Some(Timestamp::from_secs(100))),
+            (r#"{"exp":1e300}"#, None),
+            (r#"{"exp":-1}"#, None),
+            (r#"{"exp":"100"}"#, None),
+            ("{}", None),
+            ("[]", None),
+        ] {
+            assert_eq!(expiry(&jwt(payload)), expected, "{payload}");
+        }
+        assert_eq!(expiry("garbage"), None);
+    }
+
+    #[test]
+    fn a_token_is_served_until_a_little_before_its_end() {
+        let at = Timestamp::from_secs;
+        let max_age = Some(Duration::from_secs(40));
+        for (expires, max_age, refresh, fresh) in [
+            (60, None, 41_250, 55_000),
+            (60, max_age, 30_000, 40_000),
+            (10, None, 6_750, 9_000),
+            (1000, None, 746_250, 995_000),
+        ] {
+            let lifetime = lifetime(at(0), at(expires), max_age);
+            assert_eq!(lifetime.refresh_at.as_millis(), refresh);
+            assert_eq!(lifetime.fresh_until.as_millis(), fresh);
+            assert_eq!(lifetime.stale_until, lifetime.fresh_until);
+        }
+    }
+
+    #[test]
+    fn debug_does_not_show_the_token() {
+        let token = TemplateToken::read(jwt(r#"{"exp":100}"#), Timestamp::from_secs(0)).unwrap();
+        assert!(!format!("{token:?}").contains("e30"));
+        assert!(!format!("{:?}", token.bearer()).contains("e30"));
+    }
+}

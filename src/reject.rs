@@ -1,0 +1,250 @@
+//! A stage's error becomes a refusal: every refusal's status is chosen here.
+
+use std::{fmt, time::Duration};
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+
+#[cfg(feature = "client")]
+use crate::clerk::outage::Outage;
+#[cfg(feature = "client")]
+use crate::mutate::template_token::TemplateTokenError;
+use crate::{
+    credential::CredentialError,
+    policy::Denied,
+    problem::{Challenge, Problem},
+    verify::VerifyError,
+};
+#[cfg(feature = "gateway")]
+use crate::{mutate::managed_headers::Unrepresentable, request::RequestError};
+
+/// Where Clerk does not say how long to wait, clients are told this.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Why a request does not pass.
+///
+/// It tells the reason; what a stage knows beyond that is for logs (its source), never for the
+/// response.
+#[derive(Clone, Debug)]
+pub struct Rejection(Cause);
+
+#[derive(Clone, Debug)]
+enum Cause {
+    Credential(CredentialError),
+    Denied(Denied),
+    #[cfg(feature = "gateway")]
+    Header(Unrepresentable),
+    LayerMissing,
+    #[cfg(feature = "gateway")]
+    Request(RequestError),
+    #[cfg(feature = "gateway")]
+    RouteNotFound,
+    SessionTokenMissing,
+    #[cfg(feature = "client")]
+    TemplateToken(TemplateTokenError),
+    Verify(VerifyError),
+}
+
+impl Rejection {
+    /// The request presents no credential where one is required.
+    pub(crate) fn session_token_missing() -> Self {
+        Self(Cause::SessionTokenMissing)
+    }
+
+    /// An extractor ran without the layer.
+    pub(crate) fn layer_missing() -> Self {
+        Self(Cause::LayerMissing)
+    }
+
+    /// No route matches.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn route_not_found() -> Self {
+        Self(Cause::RouteNotFound)
+    }
+
+    /// Returns the reason slug, as in `token-expired`: Clerk's own where Clerk has one.
+    pub fn reason(&self) -> &'static str {
+        match &self.0 {
+            Cause::Credential(error) => error.slug(),
+            Cause::Denied(denied) => denied.slug(),
+            #[cfg(feature = "gateway")]
+            Cause::Header(_) => "claim-not-representable",
+            Cause::LayerMissing => "layer-missing",
+            #[cfg(feature = "gateway")]
+            Cause::Request(error) => error.slug(),
+            #[cfg(feature = "gateway")]
+            Cause::RouteNotFound => "route-not-found",
+            Cause::SessionTokenMissing => "session-token-missing",
+            #[cfg(feature = "client")]
+            Cause::TemplateToken(error) => error.slug(),
+            Cause::Verify(error) => error.slug(),
+        }
+    }
+
+    /// Returns the response's status.
+    pub fn status(&self) -> StatusCode {
+        match &self.0 {
+            Cause::Credential(_) | Cause::SessionTokenMissing => StatusCode::UNAUTHORIZED,
+            Cause::Denied(_) => StatusCode::FORBIDDEN,
+            #[cfg(feature = "gateway")]
+            Cause::Header(_) => StatusCode::FORBIDDEN,
+            Cause::LayerMissing => StatusCode::INTERNAL_SERVER_ERROR,
+            #[cfg(feature = "gateway")]
+            Cause::Request(RequestError::Connect) => StatusCode::METHOD_NOT_ALLOWED,
+            #[cfg(feature = "gateway")]
+            Cause::Request(_) => StatusCode::BAD_REQUEST,
+            #[cfg(feature = "gateway")]
+            Cause::RouteNotFound => StatusCode::NOT_FOUND,
+            #[cfg(feature = "client")]
+            Cause::TemplateToken(error) => template_token_status(error),
+            Cause::Verify(error) => verify_status(error),
+        }
+    }
+
+    /// Returns how long the client should wait before it tries again, where that helps.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let wait = match &self.0 {
+            #[cfg(feature = "client")]
+            Cause::Verify(VerifyError::Outage(Outage::RateLimited(wait))) => *wait,
+            #[cfg(feature = "client")]
+            Cause::TemplateToken(TemplateTokenError::Outage(Outage::RateLimited(wait))) => *wait,
+            _ => None,
+        };
+        let unavailable = self.status() == StatusCode::SERVICE_UNAVAILABLE;
+        unavailable.then(|| wait.unwrap_or(RETRY_AFTER).max(RETRY_AFTER))
+    }
+
+    /// Builds the response: problem+json (RFC 9457) with the reason as `code`, `no-store`, and the
+    /// challenge of RFC 6750.
+    pub fn to_response(&self) -> Response<Bytes> {
+        self.to_response_with_id(None)
+    }
+
+    pub(crate) fn to_response_with_id(&self, request_id: Option<&str>) -> Response<Bytes> {
+        let status = self.status();
+        Problem {
+            status,
+            code: self.reason(),
+            detail: self.detail(),
+            challenge: self.challenge(status),
+            retry_after: self.retry_after().map(|wait| wait.as_secs()),
+            request_id,
+        }
+        .to_response()
+    }
+
+    fn challenge(&self, status: StatusCode) -> Option<Challenge> {
+        match (&self.0, status) {
+            (Cause::SessionTokenMissing, _) => Some(Challenge::Missing),
+            (_, StatusCode::UNAUTHORIZED) => Some(Challenge::InvalidToken),
+            (Cause::Denied(_), _) => Some(Challenge::InsufficientScope),
+            _ => None,
+        }
+    }
+
+    /// One sentence a status: the code tells the rest, and nothing of what was presented.
+    fn detail(&self) -> &'static str {
+        match &self.0 {
+            Cause::LayerMissing => "The server is set up wrongly; its log says how.",
+            Cause::SessionTokenMissing => "The request presents no session token.",
+            _ => match self.status() {
+                StatusCode::BAD_REQUEST => "The request can be read in more than one way.",
+                StatusCode::FORBIDDEN => "The session does not permit this request.",
+                StatusCode::METHOD_NOT_ALLOWED => "The method is not served here.",
+                StatusCode::NOT_FOUND => "Nothing is served here.",
+                StatusCode::SERVICE_UNAVAILABLE => "The session cannot be checked just now.",
+                StatusCode::UNAUTHORIZED => "The presented credential is not accepted.",
+                _ => "The request cannot be served.",
+            },
+        }
+    }
+}
+
+fn verify_status(error: &VerifyError) -> StatusCode {
+    match error {
+        #[cfg(feature = "client")]
+        VerifyError::Outage(_) => StatusCode::SERVICE_UNAVAILABLE,
+        #[cfg(feature = "client")]
+        VerifyError::NotGood(_) => StatusCode::UNAUTHORIZED,
+        VerifyError::ClientUat(_)
+        | VerifyError::Revoked
+        | VerifyError::SessionIdNetworkless
+        | VerifyError::Token(_) => StatusCode::UNAUTHORIZED,
+    }
+}
+
+#[cfg(feature = "client")]
+fn template_token_status(error: &TemplateTokenError) -> StatusCode {
+    match error {
+        TemplateTokenError::OrganizationMismatch => StatusCode::FORBIDDEN,
+        TemplateTokenError::Outage(_) => StatusCode::SERVICE_UNAVAILABLE,
+        TemplateTokenError::SessionNotGood => StatusCode::UNAUTHORIZED,
+        TemplateTokenError::TemplateNotFound | TemplateTokenError::Unreadable => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+    }
+}
+
+impl From<CredentialError> for Rejection {
+    fn from(error: CredentialError) -> Self {
+        Self(Cause::Credential(error))
+    }
+}
+
+impl From<Denied> for Rejection {
+    fn from(denied: Denied) -> Self {
+        Self(Cause::Denied(denied))
+    }
+}
+
+impl From<VerifyError> for Rejection {
+    fn from(error: VerifyError) -> Self {
+        Self(Cause::Verify(error))
+    }
+}
+
+#[cfg(feature = "client")]
+impl From<TemplateTokenError> for Rejection {
+    fn from(error: TemplateTokenError) -> Self {
+        Self(Cause::TemplateToken(error))
+    }
+}
+
+#[cfg(feature = "gateway")]
+impl From<RequestError> for Rejection {
+    fn from(error: RequestError) -> Self {
+        Self(Cause::Request(error))
+    }
+}
+
+#[cfg(feature = "gateway")]
+impl From<Unrepresentable> for Rejection {
+    fn from(error: Unrepresentable) -> Self {
+        Self(Cause::Header(error))
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.status().as_u16(), self.reason())
+    }
+}
+
+impl std::error::Error for Rejection {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.0 {
+            Cause::Credential(error) => Some(error),
+            Cause::Denied(denied) => Some(denied),
+            #[cfg(feature = "gateway")]
+            Cause::Header(error) => Some(error),
+            #[cfg(feature = "gateway")]
+            Cause::Request(error) => Some(error),
+            #[cfg(feature = "gateway")]
+            Cause::RouteNotFound => None,
+            Cause::LayerMissing | Cause::SessionTokenMissing => None,
+            #[cfg(feature = "client")]
+            Cause::TemplateToken(error) => Some(error),
+            Cause::Verify(error) => Some(error),
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Where an instance's keys come from.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+#[cfg(feature = "client")]
+use super::jwks::{JwksEndpoint, KeysError, RemoteKeys};
+use super::keys::KeySet;
+#[cfg(feature = "client")]
+use crate::cache::Failure;
+use crate::time::Timestamp;
+
+/// Where an instance's keys come from.
+#[derive(Debug)]
+pub(crate) enum KeySource {
+    /// Given at set-up: nothing is ever fetched.
+    Fixed(Arc<LoadedKeys>),
+    /// Fetched, and kept current.
+    #[cfg(feature = "client")]
+    Remote(Arc<RemoteKeys>),
+}
+
+/// Keys, and which fetch they came with.
+#[derive(Debug)]
+pub(crate) struct LoadedKeys {
+    pub(crate) set: KeySet,
+    /// What they were read from; empty for keys given at set-up.
+    pub(crate) jwks: Bytes,
+    /// Rises when the keys change: what an older key proved must be proven again.
+    pub(crate) generation: u64,
+    /// From here on they are fetched again.
+    pub(crate) refresh_at: Timestamp,
+    /// Until here they are used where that fails.
+    pub(crate) usable_until: Timestamp,
+}
+
+impl KeySource {
+    pub(crate) fn fixed(set: KeySet) -> Self {
+        let forever = Timestamp::from_millis(i64::MAX);
+        Self::Fixed(Arc::new(LoadedKeys {
+            set,
+            jwks: Bytes::new(),
+            generation: 0,
+            refresh_at: forever,
+            usable_until: forever,
+        }))
+    }
+
+    #[cfg(feature = "client")]
+    pub(crate) fn remote(endpoint: JwksEndpoint) -> Self {
+        Self::Remote(Arc::new(RemoteKeys::new(endpoint)))
+    }
+
+    /// Returns the keys where they are at hand; starts a fetch in the background where one is due.
+    pub(crate) fn at_hand(&self, now: Timestamp) -> Option<Arc<LoadedKeys>> {
+        match self {
+            Self::Fixed(keys) => Some(Arc::clone(keys)),
+            #[cfg(feature = "client")]
+            Self::Remote(remote) => remote.at_hand(now),
+        }
+    }
+
+    /// Tells whether a `kid` that the keys lack is a reason to fetch them now.
+    pub(crate) fn may_ask_for_unknown_kid(&self, now: Timestamp) -> bool {
+        let _ = now;
+        match self {
+            Self::Fixed(_) => false,
+            #[cfg(feature = "client")]
+            Self::Remote(remote) => remote.may_ask_for_unknown_kid(now),
+        }
+    }
+}
+
+#[cfg(feature = "client")]
+impl KeySource {
+    /// Returns the keys, fetching them where they are not at hand.
+    pub(crate) async fn load(&self, now: Timestamp) -> Result<Arc<LoadedKeys>, Failure<KeysError>> {
+        match self {
+            Self::Fixed(keys) => Ok(Arc::clone(keys)),
+            Self::Remote(remote) => match remote.at_hand(now) {
+                Some(keys) => Ok(keys),
+                None => remote.fly(now).landed().await,
+            },
+        }
+    }
+
+    /// Fetches the keys again for a `kid` that they do not have; `None` where that may not be
+    /// asked (again) yet.
+    pub(crate) async fn load_for_unknown_kid(
+        &self,
+        now: Timestamp,
+    ) -> Option<Result<Arc<LoadedKeys>, Failure<KeysError>>> {
+        match self {
+            Self::Fixed(_) => None,
+            Self::Remote(remote) => Some(remote.fly_for_unknown_kid(now)?.landed().await),
+        }
+    }
+}

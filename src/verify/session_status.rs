@@ -1,0 +1,362 @@
+//! Whether a session is still good: what the Sessions API says of it, cached by its ID.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use crate::{
+    cache::{Cache, CacheOptions, Failure, Fetched, Lifetime, Recall, Staleness},
+    clerk::{Client, Error, model::SessionObject},
+    session::{Actor, Organization, Proof, Session, SessionData, SessionStatus},
+    time::Timestamp,
+};
+
+/// A caller that holds a stale answer waits this long for a new one.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// After a failed lookup, a stale answer is served this long without another try.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Bare session IDs may cause this many lookups a second: they must not use up Clerk's rate limit.
+const BARE_LOOKUPS_PER_SECOND: i64 = 5;
+
+/// Which operation of the Sessions API is asked.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Operation {
+    /// `GET /sessions/{id}`.
+    #[default]
+    Get,
+    /// `POST /sessions/{id}/verify` with the token, deprecated by Clerk; where Clerk answers that
+    /// it is gone (410), `GET /sessions/{id}` is asked instead.
+    Verify,
+}
+
+/// How long answers of the Sessions API are kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StatusTtl {
+    pub(crate) active: Duration,
+    pub(crate) negative: Duration,
+    pub(crate) stale_if_error: Duration,
+}
+
+/// What the Sessions API says of a session.
+#[derive(Clone, Debug)]
+pub(crate) enum SessionAnswer {
+    Known(Arc<SessionFacts>),
+    NotFound,
+    /// The `verify` operation refused the token.
+    NotVerified,
+}
+
+/// The facts of a known session.
+#[derive(Debug)]
+pub(crate) struct SessionFacts {
+    pub(crate) user_id: String,
+    pub(crate) client_id: String,
+    pub(crate) status: SessionStatus,
+    pub(crate) organization_id: Option<String>,
+    expire_at: Timestamp,
+    abandon_at: Timestamp,
+    /// The session as a bare ID proves it: without claims.
+    bare: Session,
+}
+
+/// Why a session is not good.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum NotGood {
+    #[error("the session is given up (past its abandon_at)")]
+    Abandoned,
+    #[error("the session is past its expire_at")]
+    Expired,
+    #[error("the session's status is {0}")]
+    Inactive(SessionStatus),
+    #[error("the session does not exist")]
+    NotFound,
+    #[error("the sessions api refused the token")]
+    NotVerified,
+    #[error("the session belongs to another user than the token says")]
+    UserMismatch,
+}
+
+/// The lookups of one instance's sessions.
+#[derive(Debug)]
+pub(crate) struct SessionStatuses {
+    client: Client,
+    operation: Operation,
+    ttl: StatusTtl,
+    cache: Arc<Cache<String, SessionAnswer, Error>>,
+    verify_is_gone: AtomicBool,
+    bare_budget: BareBudget,
+}
+
+/// Lookups left in the running second.
+#[derive(Debug, Default)]
+struct BareBudget {
+    second: AtomicI64,
+    used: AtomicI64,
+}
+
+impl SessionStatuses {
+    pub(crate) fn new(
+        client: Client,
+        operation: Operation,
+        ttl: StatusTtl,
+        capacity: u64,
+    ) -> Arc<Self> {
+        let options = CacheOptions {
+            capacity,
+            patience: PATIENCE,
+            retry_after: RETRY_AFTER,
+        };
+        Arc::new(Self {
+            client,
+            operation,
+            ttl,
+            cache: Arc::new(Cache::new(options)),
+            verify_is_gone: AtomicBool::new(false),
+            bare_budget: BareBudget::default(),
+        })
+    }
+
+    /// Returns what is known of a session without asking.
+    pub(crate) fn recall(
+        self: &Arc<Self>,
+        session_id: &str,
+        now: Timestamp,
+        staleness: Staleness,
+    ) -> Option<SessionAnswer> {
+        match self.cache.recall(session_id, now, staleness) {
+            Recall::Fresh(answer) | Recall::Stale(answer) => Some(answer),
+            Recall::Due(answer) => {
+                let id = session_id.to_owned();
+                self.cache
+                    .refresh(id.clone(), now, Arc::clone(self).fetch(id, None, now));
+                Some(answer)
+            }
+            Recall::Missing => None,
+        }
+    }
+
+    /// Returns what is known of a session, asking where nothing is; `token` goes with `verify`.
+    pub(crate) async fn get(
+        self: &Arc<Self>,
+        session_id: &str,
+        token: Option<&str>,
+        now: Timestamp,
+        staleness: Staleness,
+    ) -> Result<SessionAnswer, Failure<Error>> {
+        let id = session_id.to_owned();
+        let fetch = Arc::clone(self).fetch(id.clone(), token.map(str::to_owned), now);
+        self.cache.get(id, now, staleness, fetch).await
+    }
+
+    /// Asks for a session whatever is cached, and caches the answer.
+    pub(crate) async fn ask(
+        self: &Arc<Self>,
+        session_id: &str,
+        now: Timestamp,
+    ) -> Result<SessionAnswer, Error> {
+        let id = session_id.to_owned();
+        let fetched = Arc::clone(self).fetch(id.clone(), None, now).await?;
+        let answer = fetched.value.clone();
+        self.cache.put(id, now, fetched);
+        Ok(answer)
+    }
+
+    /// Takes one lookup from the budget of bare session IDs.
+    pub(crate) fn may_look_up_bare(&self, now: Timestamp) -> bool {
+        self.bare_budget.take(now)
+    }
+
+    /// Forgets a session; a lookup under way is not stored.
+    pub(crate) fn forget(&self, session_id: &str) {
+        self.cache.forget(session_id);
+    }
+
+    async fn fetch(
+        self: Arc<Self>,
+        id: String,
+        token: Option<String>,
+        now: Timestamp,
+    ) -> Result<Fetched<SessionAnswer>, Error> {
+        let answer = match token {
+            Some(token) if self.asks_verify() => self.verify(&id, &token).await?,
+            _ => self.find(&id).await?,
+        };
+        Ok(self.fetched(answer, now))
+    }
+
+    fn asks_verify(&self) -> bool {
+        self.operation == Operation::Verify && !self.verify_is_gone.load(Ordering::Relaxed)
+    }
+
+    async fn find(&self, id: &str) -> Result<SessionAnswer, Error> {
+        match self.client.sessions().get(id).await {
+            Ok(object) => Ok(SessionAnswer::known(object)),
+            Err(error) if error.is_not_found() => Ok(SessionAnswer::NotFound),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn verify(&self, id: &str, token: &str) -> Result<SessionAnswer, Error> {
+        match self.client.sessions().verify(id, Some(token)).await {
+            Ok(object) => Ok(SessionAnswer::known(object)),
+            Err(Error::OperationDeprecated { .. }) => {
+                if !self.verify_is_gone.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        "clerk no longer offers POST /sessions/{{id}}/verify; asking GET /sessions/{{id}} instead"
+                    );
+                }
+                self.find(id).await
+            }
+            Err(error) if error.is_not_found() => Ok(SessionAnswer::NotFound),
+            Err(error) if error.status() == Some(400) => Ok(SessionAnswer::NotVerified),
+            Err(error) => Err(error),
+        }
+    }
+
+    // The lifetime counts from when we asked: what Clerk learnt since then is not in the answer.
+    fn fetched(&self, answer: SessionAnswer, now: Timestamp) -> Fetched<SessionAnswer> {
+        let lifetime = match &answer {
+            SessionAnswer::Known(facts) if facts.status == SessionStatus::Active => {
+                Lifetime::fresh_for(now, self.ttl.active, self.ttl.stale_if_error)
+            }
+            _ => Lifetime::fresh_for(now, self.ttl.negative, Duration::ZERO),
+        };
+        Fetched {
+            value: answer,
+            lifetime,
+        }
+    }
+}
+
+impl SessionAnswer {
+    fn known(object: SessionObject) -> Self {
+        Self::Known(Arc::new(SessionFacts::from(object)))
+    }
+
+    /// Judges the session for a token's user.
+    pub(crate) fn facts(
+        &self,
+        accept_pending: bool,
+        now: Timestamp,
+    ) -> Result<&Arc<SessionFacts>, NotGood> {
+        let facts = match self {
+            Self::Known(facts) => facts,
+            Self::NotFound => return Err(NotGood::NotFound),
+            Self::NotVerified => return Err(NotGood::NotVerified),
+        };
+        match &facts.status {
+            SessionStatus::Active => {}
+            SessionStatus::Pending if accept_pending => {}
+            other => return Err(NotGood::Inactive(other.clone())),
+        }
+        if now >= facts.expire_at {
+            return Err(NotGood::Expired);
+        }
+        if now >= facts.abandon_at {
+            return Err(NotGood::Abandoned);
+        }
+        Ok(facts)
+    }
+}
+
+impl SessionFacts {
+    /// Returns the session as its bare ID proves it.
+    pub(crate) fn bare(&self) -> Session {
+        self.bare.clone()
+    }
+
+    /// Returns the session as `token`'s claims and these facts prove it together.
+    pub(crate) fn compose(&self, token: &Session) -> Session {
+        let mut data = token.data().clone();
+        data.client_id = Some(self.client_id.clone());
+        data.status = self.status.clone();
+        data.proof = Proof::SessionsApi;
+        Session::new(data)
+    }
+}
+
+impl From<SessionObject> for SessionFacts {
+    fn from(object: SessionObject) -> Self {
+        let organization = object.last_active_organization_id.clone();
+        let expire_at = Timestamp::from_millis(object.expire_at);
+        let bare = Session::new(SessionData {
+            id: object.id,
+            user_id: object.user_id.clone(),
+            client_id: Some(object.client_id.clone()),
+            status: object.status.clone(),
+            organization: organization.clone().map(|id| Organization {
+                id,
+                ..Organization::default()
+            }),
+            actor: object.actor.as_ref().and_then(actor),
+            factor_ages: None,
+            plan: None,
+            features: Vec::new(),
+            authorized_party: None,
+            issued_at: None,
+            expires_at: expire_at,
+            proof: Proof::SessionId,
+            claims: None,
+        });
+        Self {
+            user_id: object.user_id,
+            client_id: object.client_id,
+            status: object.status,
+            organization_id: organization,
+            expire_at,
+            abandon_at: Timestamp::from_millis(object.abandon_at),
+            bare,
+        }
+    }
+}
+
+impl NotGood {
+    /// Returns the reason slug.
+    pub(crate) fn slug(&self) -> &'static str {
+        match self {
+            Self::Abandoned | Self::Inactive(SessionStatus::Abandoned) => "session-abandoned",
+            Self::Expired | Self::Inactive(SessionStatus::Expired) => "session-expired",
+            Self::Inactive(SessionStatus::Ended) => "session-ended",
+            Self::Inactive(SessionStatus::Pending) => "session-pending",
+            Self::Inactive(SessionStatus::Removed) => "session-removed",
+            Self::Inactive(SessionStatus::Replaced) => "session-replaced",
+            Self::Inactive(SessionStatus::Revoked) => "session-revoked",
+            Self::Inactive(SessionStatus::Active | SessionStatus::Unknown(_)) => {
+                "session-not-active"
+            }
+            Self::NotFound => "session-not-found",
+            Self::NotVerified => "session-not-verified",
+            Self::UserMismatch => "session-user-mismatch",
+        }
+    }
+}
+
+impl BareBudget {
+    fn take(&self, now: Timestamp) -> bool {
+        let second = now.as_secs();
+        if self.second.swap(second, Ordering::Relaxed) != second {
+            self.used.store(0, Ordering::Relaxed);
+        }
+        self.used.fetch_add(1, Ordering::Relaxed) < BARE_LOOKUPS_PER_SECOND
+    }
+}
+
+// An actor of a shape that we do not know is an actor all the same: never "nobody".
+fn actor(value: &Value) -> Option<Actor> {
+    if value.is_null() {
+        return None;
+    }
+    let known = serde_json::from_value(value.clone()).ok();
+    Some(known.unwrap_or_else(|| Actor {
+        sub: String::new(),
+        iss: None,
+        sid: None,
+    }))
+}

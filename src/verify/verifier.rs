@@ -1,0 +1,264 @@
+//! The verifier of one profile: the token first, then the session.
+
+use std::sync::Arc;
+
+use super::{
+    TokenError, VerifyError,
+    key_source::{KeySource, LoadedKeys},
+    session_token::{self, TokenProfile},
+    token_cache::{ProvenToken, TokenCache},
+};
+#[cfg(feature = "client")]
+use super::{
+    jwks::KeysError,
+    session_status::{NotGood, SessionAnswer, SessionStatuses},
+};
+#[cfg(feature = "client")]
+use crate::{
+    cache::{Failure, Staleness},
+    clerk::{Error, outage::Outage},
+    time::Clock,
+};
+use crate::{
+    credential::{ClientUat, Credential},
+    revocation::Revocations,
+    session::Session,
+    time::Timestamp,
+};
+
+/// Verifies credentials for one profile of one instance.
+#[derive(Debug)]
+pub(crate) struct Verifier {
+    pub(crate) profile: TokenProfile,
+    /// The profile's number in the token cache's keys.
+    pub(crate) number: usize,
+    pub(crate) keys: Arc<KeySource>,
+    pub(crate) tokens: Arc<TokenCache>,
+    pub(crate) revocations: Arc<Revocations>,
+    /// `None`: networkless.
+    #[cfg(feature = "client")]
+    pub(crate) statuses: Option<Arc<SessionStatuses>>,
+    #[cfg(feature = "client")]
+    pub(crate) on_unavailable: OnUnavailable,
+    #[cfg(feature = "client")]
+    pub(crate) clock: Clock,
+}
+
+/// What happens to a valid token where Clerk cannot be asked about its session.
+#[cfg(feature = "client")]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum OnUnavailable {
+    /// It is refused: 503.
+    #[default]
+    Deny,
+    /// The token alone decides, as in networkless verification.
+    Networkless,
+}
+
+type Verified = Result<Session, VerifyError>;
+
+impl Verifier {
+    /// Verifies with what is at hand; `None` where something must be awaited.
+    pub(crate) fn recall(&self, credential: &Credential<'_>, now: Timestamp) -> Option<Verified> {
+        let verified = match credential {
+            Credential::SessionToken {
+                token, client_uat, ..
+            } => match self.prove_at_hand(token, now)? {
+                Ok(proven) => match judge_client_uat(&proven.session, *client_uat) {
+                    Ok(()) => self.confirm_at_hand(&proven, now)?,
+                    Err(error) => Err(error),
+                },
+                Err(error) => Err(error),
+            },
+            Credential::SessionId { id, .. } => self.recall_bare(id, now)?,
+        };
+        Some(self.unless_revoked(verified, now))
+    }
+
+    fn prove_at_hand(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Option<Result<Arc<ProvenToken>, VerifyError>> {
+        let keys = self.keys.at_hand(now)?;
+        match self.prove_with(&keys, token, now) {
+            Err(TokenError::UnknownKey) if self.keys.may_ask_for_unknown_kid(now) => None,
+            proven => Some(proven.map_err(VerifyError::Token)),
+        }
+    }
+
+    fn prove_with(
+        &self,
+        keys: &LoadedKeys,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Arc<ProvenToken>, TokenError> {
+        if let Some(proven) = self.tokens.get(self.number, token, keys.generation)
+            && !self.profile.is_expired(&proven.session, now)
+        {
+            return Ok(proven);
+        }
+        let session = session_token::verify(token, &keys.set, &self.profile, now)?;
+        let generation = keys.generation;
+        Ok(self
+            .tokens
+            .put(self.number, token, session, generation, now))
+    }
+
+    fn unless_revoked(&self, verified: Verified, now: Timestamp) -> Verified {
+        match verified {
+            Ok(session) if self.revocations.contains(session.id(), now) => {
+                Err(VerifyError::Revoked)
+            }
+            verified => verified,
+        }
+    }
+}
+
+#[cfg(not(feature = "client"))]
+impl Verifier {
+    fn confirm_at_hand(&self, proven: &ProvenToken, _: Timestamp) -> Option<Verified> {
+        Some(Ok(proven.session.clone()))
+    }
+
+    fn recall_bare(&self, _: &str, _: Timestamp) -> Option<Verified> {
+        Some(Err(VerifyError::SessionIdNetworkless))
+    }
+}
+
+#[cfg(feature = "client")]
+impl Verifier {
+    /// Verifies, awaiting what is not at hand.
+    pub(crate) async fn verify(&self, credential: &Credential<'_>, now: Timestamp) -> Verified {
+        let verified = match credential {
+            Credential::SessionToken {
+                token, client_uat, ..
+            } => {
+                let proven = self.prove(token, now).await?;
+                judge_client_uat(&proven.session, *client_uat)?;
+                self.confirm(&proven, token, now).await
+            }
+            Credential::SessionId { id, .. } => self.verify_bare(id, now).await,
+        };
+        // What was awaited took time: whatever was revoked or ran out meanwhile is refused.
+        let now = self.clock.now();
+        let verified = verified.and_then(|session| {
+            let expired = self.profile.is_expired(&session, now);
+            (!expired)
+                .then_some(session)
+                .ok_or(VerifyError::Token(TokenError::Expired))
+        });
+        self.unless_revoked(verified, now)
+    }
+
+    async fn prove(&self, token: &str, now: Timestamp) -> Result<Arc<ProvenToken>, VerifyError> {
+        let keys = self.keys.load(now).await.map_err(keys_outage)?;
+        match self.prove_with(&keys, token, now) {
+            Err(TokenError::UnknownKey) => {}
+            proven => return Ok(proven?),
+        }
+        match self.keys.load_for_unknown_kid(now).await {
+            None => Err(TokenError::UnknownKey.into()),
+            Some(newer) => {
+                let newer = newer.map_err(keys_outage)?;
+                Ok(self.prove_with(&newer, token, now)?)
+            }
+        }
+    }
+
+    fn confirm_at_hand(&self, proven: &ProvenToken, now: Timestamp) -> Option<Verified> {
+        let Some(statuses) = &self.statuses else {
+            return Some(Ok(proven.session.clone()));
+        };
+        let answer = statuses.recall(proven.session.id(), now, Staleness::Accept)?;
+        Some(self.judge(proven, &answer, now))
+    }
+
+    async fn confirm(&self, proven: &ProvenToken, token: &str, now: Timestamp) -> Verified {
+        let Some(statuses) = &self.statuses else {
+            return Ok(proven.session.clone());
+        };
+        let id = proven.session.id();
+        let answer = statuses.get(id, Some(token), now, Staleness::Accept).await;
+        match answer {
+            Ok(answer) => self.judge(proven, &answer, now),
+            Err(failure) => match outage(&failure) {
+                // Our own key being refused is a fault of ours, not an outage to go on through.
+                Outage::RateLimited(_) | Outage::Unavailable
+                    if self.on_unavailable == OnUnavailable::Networkless =>
+                {
+                    Ok(proven.session.clone())
+                }
+                outage => Err(VerifyError::Outage(outage)),
+            },
+        }
+    }
+
+    fn judge(&self, proven: &ProvenToken, answer: &SessionAnswer, now: Timestamp) -> Verified {
+        let facts = answer.facts(self.profile.accepts_pending(), now)?;
+        if facts.user_id != proven.session.user_id() {
+            return Err(NotGood::UserMismatch.into());
+        }
+        match proven.composed.get() {
+            Some(session) if *session.status() == facts.status => Ok(session.clone()),
+            Some(_) => Ok(facts.compose(&proven.session)),
+            None => {
+                let session = facts.compose(&proven.session);
+                Ok(proven.composed.get_or_init(|| session).clone())
+            }
+        }
+    }
+
+    fn recall_bare(&self, id: &str, now: Timestamp) -> Option<Verified> {
+        let Some(statuses) = &self.statuses else {
+            return Some(Err(VerifyError::SessionIdNetworkless));
+        };
+        let answer = statuses.recall(id, now, Staleness::Refuse)?;
+        Some(self.judge_bare(&answer, now))
+    }
+
+    async fn verify_bare(&self, id: &str, now: Timestamp) -> Verified {
+        let Some(statuses) = &self.statuses else {
+            return Err(VerifyError::SessionIdNetworkless);
+        };
+        if let Some(answer) = statuses.recall(id, now, Staleness::Refuse) {
+            return self.judge_bare(&answer, now);
+        }
+        if !statuses.may_look_up_bare(now) {
+            return Err(VerifyError::Outage(Outage::RateLimited(None)));
+        }
+        let answer = statuses.get(id, None, now, Staleness::Refuse).await;
+        let answer = answer.map_err(|failure| VerifyError::Outage(outage(&failure)))?;
+        self.judge_bare(&answer, now)
+    }
+
+    fn judge_bare(&self, answer: &SessionAnswer, now: Timestamp) -> Verified {
+        let facts = answer.facts(self.profile.accepts_pending(), now)?;
+        Ok(facts.bare())
+    }
+}
+
+// Clerk's SDK also refuses a session cookie whose `__client_uat` is absent; here that is accepted,
+// because other programs in front may drop cookies that they do not know.
+fn judge_client_uat(session: &Session, client_uat: Option<ClientUat>) -> Result<(), VerifyError> {
+    match client_uat {
+        Some(client_uat) => Ok(client_uat.check(session.issued_at())?),
+        None => Ok(()),
+    }
+}
+
+#[cfg(feature = "client")]
+fn outage(failure: &Failure<Error>) -> Outage {
+    match failure {
+        Failure::Failed(error) => Outage::of(error),
+        Failure::Lost => Outage::Unavailable,
+    }
+}
+
+#[cfg(feature = "client")]
+fn keys_outage(failure: Failure<KeysError>) -> VerifyError {
+    VerifyError::Outage(match failure {
+        Failure::Failed(error) => error.outage(),
+        Failure::Lost => Outage::Unavailable,
+    })
+}
