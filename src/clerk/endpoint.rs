@@ -51,12 +51,24 @@ mod tests {
     fn a_base_takes_a_v1_at_the_end_or_none() {
         for (text, sessions) in [
             ("https://api.clerk.com", "https://api.clerk.com/v1/sessions"),
-            ("https://api.clerk.com/", "https://api.clerk.com/v1/sessions"),
-            ("https://api.clerk.com/v1", "https://api.clerk.com/v1/sessions"),
-            ("https://api.clerk.com/v1/", "https://api.clerk.com/v1/sessions"),
+            (
+                "https://api.clerk.com/",
+                "https://api.clerk.com/v1/sessions",
+            ),
+            (
+                "https://api.clerk.com/v1",
+                "https://api.clerk.com/v1/sessions",
+            ),
+            (
+                "https://api.clerk.com/v1/",
+                "https://api.clerk.com/v1/sessions",
+            ),
             ("http://127.0.0.1:4000", "http://127.0.0.1:4000/v1/sessions"),
             ("http://[::1]:4000", "http://[::1]:4000/v1/sessions"),
-            ("https://h.example/clerk", "https://h.example/clerk/v1/sessions"),
+            (
+                "https://h.example/clerk",
+                "https://h.example/clerk/v1/sessions",
+            ),
         ] {
             let base = parse_base(text).unwrap();
             assert_eq!(under(&base, "/sessions").as_str(), sessions, "{text}");

@@ -283,6 +283,9 @@ mod tests {
     fn a_peers_text_forges_no_log_line_and_is_cut() {
         let error = refused(400, &format!("a\r\n\u{1b}[31m{}", "b".repeat(10_000)));
         let text = error.to_string();
-        assert!(text.len() < 300 && !text.contains(char::is_control), "{text}");
+        assert!(
+            text.len() < 300 && !text.contains(char::is_control),
+            "{text}"
+        );
     }
 }

@@ -8,7 +8,9 @@ pub const MAX_LEN: usize = 128;
 #[non_exhaustive]
 pub enum InvalidId {
     /// Not a client ID.
-    #[error("a client ID must be client_ and ASCII letters or digits, {MAX_LEN} characters at most")]
+    #[error(
+        "a client ID must be client_ and ASCII letters or digits, {MAX_LEN} characters at most"
+    )]
     Client,
     /// Not an organization ID.
     #[error(
@@ -102,7 +104,10 @@ mod tests {
     fn hostile_texts_are_no_ids_and_no_names() {
         for text in HOSTILE {
             assert!(TemplateName::parse(text).is_err(), "{text:?}");
-            assert!(SessionId::parse(&format!("sess_{text}")).is_err(), "{text:?}");
+            assert!(
+                SessionId::parse(&format!("sess_{text}")).is_err(),
+                "{text:?}"
+            );
             assert!(UserId::parse(&format!("user_{text}")).is_err(), "{text:?}");
         }
     }
@@ -133,7 +138,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_taken_is_one_harmless_segment(text in "\\PC{0,40}") {
+        fn whatever_is_taken_is_one_harmless_segment(text in "(sess_)?[A-Za-z0-9_./%?# -]{0,8}") {
             let segments = [
                 SessionId::parse(&text).map(SessionId::as_str),
                 TemplateName::parse(&text).map(TemplateName::as_str),

@@ -88,7 +88,10 @@ impl SessionQuery {
     pub(super) fn write(&self, url: &mut Url) -> Result<(), Error> {
         let client = self.client_id.as_deref().map(ClientId::parse).transpose()?;
         let user = self.user_id.as_deref().map(UserId::parse).transpose()?;
-        if self.limit.is_some_and(|limit| !(1..=MAX_LIMIT).contains(&limit)) {
+        if self
+            .limit
+            .is_some_and(|limit| !(1..=MAX_LIMIT).contains(&limit))
+        {
             return Err(InvalidArgument::Limit.into());
         }
         let status = self.status.as_ref().map(SessionStatus::as_str);
@@ -98,7 +101,10 @@ impl SessionQuery {
             ("status", status.map(str::to_owned)),
             ("limit", self.limit.map(|limit| limit.to_string())),
             ("offset", self.offset.map(|offset| offset.to_string())),
-            ("paginated", self.paginated.map(|paginated| paginated.to_string())),
+            (
+                "paginated",
+                self.paginated.map(|paginated| paginated.to_string()),
+            ),
         ];
         // `query_pairs_mut` leaves a lone `?` behind where nothing is written.
         for (name, value) in parts {

@@ -102,7 +102,9 @@ impl Sessions {
         active_organization_id: Option<&str>,
     ) -> Result<SessionObject, Error> {
         let user = UserId::parse(user_id)?;
-        let organization = active_organization_id.map(OrganizationId::parse).transpose()?;
+        let organization = active_organization_id
+            .map(OrganizationId::parse)
+            .transpose()?;
         let body = match organization {
             None => json!({ "user_id": user.as_str() }),
             Some(organization) => json!({

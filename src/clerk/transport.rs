@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
+use http::{
+    HeaderMap, HeaderValue, Method, StatusCode, header::CONTENT_LENGTH, header::CONTENT_TYPE,
+};
 use reqwest::{Response, Url};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -30,8 +32,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const USER_AGENT: &str = concat!("clerk-gateway/", env!("CARGO_PKG_VERSION"));
 
 /// The header that selects the API's version.
-pub(super) const API_VERSION: http::HeaderName =
-    http::HeaderName::from_static("clerk-api-version");
+pub(super) const API_VERSION: http::HeaderName = http::HeaderName::from_static("clerk-api-version");
 
 /// How long a call may take, and how often it is made again.
 #[derive(Clone)]
@@ -127,11 +128,14 @@ impl Transport {
 
     async fn attempt(&self, call: &Call) -> Result<Bytes, Error> {
         let mut request = self.http.request(call.method.clone(), call.url.clone());
-        if let Some(body) = &call.body {
-            request = request
+        request = match &call.body {
+            Some(body) => request
                 .header(CONTENT_TYPE, "application/json")
-                .body(body.clone());
-        }
+                .body(body.clone()),
+            // hyper would leave it out, and some servers then ask for it (411).
+            None if call.method == Method::POST => request.header(CONTENT_LENGTH, "0"),
+            None => request,
+        };
         if let Some(version) = &call.api_version {
             request = request.header(API_VERSION, version);
         }
