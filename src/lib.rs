@@ -21,11 +21,11 @@ mod mutate;
 mod policy;
 #[cfg(feature = "gateway")]
 mod proxy;
+mod reject;
 #[cfg(feature = "gateway")]
 mod request;
 #[cfg(feature = "gateway")]
 mod route;
-mod reject;
 mod rule;
 pub mod verify;
 
@@ -44,11 +44,11 @@ mod time;
 
 pub use guard::{Guard, RequireLayer, RequireService};
 pub use handle::{CacheSettings, Clerk, ClerkBuilder, SetupError};
+pub use instance::{Instance, InstanceError, InstanceKind, PublishableKey};
 pub use layer::{SessionLayer, SessionLayerBuilder, SessionService};
 #[cfg(feature = "client")]
 pub use mutate::template_token::TemplateToken;
 pub use policy::{Denied, Requirement};
 pub use reject::Rejection;
-pub use instance::{Instance, InstanceError, InstanceKind, PublishableKey};
 pub use session::{Actor, ClaimsError, FactorAges, Organization, Proof, Session, SessionStatus};
 pub use time::{Clock, Timestamp};

@@ -97,7 +97,10 @@ mod tests {
     #[test]
     fn a_refusal_is_a_problem_that_nobody_stores() {
         let response = problem(None).to_response();
-        assert_eq!(response.headers()["content-type"], "application/problem+json");
+        assert_eq!(
+            response.headers()["content-type"],
+            "application/problem+json"
+        );
         assert_eq!(response.headers()["cache-control"], "no-store");
         assert_eq!(response.headers()["retry-after"], "3");
         let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();

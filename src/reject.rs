@@ -62,6 +62,12 @@ impl Rejection {
         Self(Cause::RouteNotFound)
     }
 
+    /// Tells whether the request merely presents no credential.
+    #[cfg(feature = "axum")]
+    pub(crate) fn is_signed_out(&self) -> bool {
+        matches!(self.0, Cause::SessionTokenMissing)
+    }
+
     /// Returns the reason slug, as in `token-expired`: Clerk's own where Clerk has one.
     pub fn reason(&self) -> &'static str {
         match &self.0 {

@@ -88,7 +88,12 @@ impl Rule {
         head: RequestHead<'a>,
     ) -> Result<Option<Credential<'a>>, Rejection> {
         let session_ids = match head.peer {
-            Some(peer) if self.session_id_callers.iter().any(|net| net.contains(&peer)) => {
+            Some(peer)
+                if self
+                    .session_id_callers
+                    .iter()
+                    .any(|net| net.contains(&peer)) =>
+            {
                 SessionIds::Accepted
             }
             _ => SessionIds::Refused,

@@ -307,6 +307,12 @@ impl<V> Entry<V> {
     }
 }
 
+impl<K, V, E> fmt::Debug for Cache<K, V, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache").finish_non_exhaustive()
+    }
+}
+
 // Both hooks: moka's default would let a replaced entry inherit the old deadline.
 impl<K, V> Expiry<K, Arc<Entry<V>>> for ByLifetime {
     fn expire_after_create(&self, _: &K, entry: &Arc<Entry<V>>, _: Instant) -> Option<Duration> {

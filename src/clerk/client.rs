@@ -92,7 +92,7 @@ impl Client {
 
     /// Returns the operations of the Sessions API.
     pub fn sessions(&self) -> Sessions {
-        Sessions::new(self.clone())
+        Sessions::new(Some(self.clone()))
     }
 
     /// Fetches the instance's key set, `GET /jwks`: the body as it came, 64 KiB at most.

@@ -39,6 +39,9 @@ pub enum Error {
     /// An argument is out of its range: nothing was sent.
     #[error(transparent)]
     InvalidArgument(#[from] InvalidArgument),
+    /// There is no secret key: nothing was sent.
+    #[error("clerk's backend api needs a secret key: set CLERK_SECRET_KEY")]
+    NoSecretKey,
     /// Clerk no longer offers the operation (410).
     #[error("clerk no longer offers this operation: {0}")]
     OperationDeprecated(Box<Refusal>),

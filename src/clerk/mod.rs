@@ -14,6 +14,8 @@ mod gate;
 #[cfg(feature = "client")]
 pub mod jwks;
 #[cfg(feature = "client")]
+pub(crate) mod outage;
+#[cfg(feature = "client")]
 mod query;
 #[cfg(feature = "client")]
 mod refresh;

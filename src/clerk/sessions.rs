@@ -1,6 +1,6 @@
 //! The Sessions API: an operation a method.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt, stream};
@@ -14,6 +14,7 @@ use super::{
     model::{MintedToken, Refreshed, SessionObject, SessionPage},
     transport::Call,
 };
+use crate::{revocation::Revocations, time::Clock};
 
 /// The last API version that is sure to have `verify`.
 const VERIFY_VERSION: HeaderValue = HeaderValue::from_static("2024-10-01");
@@ -25,11 +26,24 @@ const VERIFY_VERSION: HeaderValue = HeaderValue::from_static("2024-10-01");
 ///
 /// <https://clerk.com/docs/reference/backend-api/tag/Sessions>
 #[derive(Clone, Debug)]
-pub struct Sessions(Client);
+pub struct Sessions {
+    /// `None`: there is no secret key, and every operation says so.
+    client: Option<Client>,
+    recorder: Option<(Arc<Revocations>, Clock)>,
+}
 
 impl Sessions {
-    pub(super) fn new(client: Client) -> Self {
-        Self(client)
+    pub(crate) fn new(client: Option<Client>) -> Self {
+        Self {
+            client,
+            recorder: None,
+        }
+    }
+
+    /// Records what is revoked through it, so that caches cannot outlive it.
+    pub(crate) fn recording(self, revocations: Arc<Revocations>, clock: Clock) -> Self {
+        let recorder = Some((revocations, clock));
+        Self { recorder, ..self }
     }
 
     /// Lists one page of sessions, newest first: `GET /sessions`.
@@ -43,7 +57,7 @@ impl Sessions {
     ///
     /// <https://clerk.com/docs/reference/backend-api/tag/Sessions#operation/GetSessionList>
     pub async fn list(&self, query: &SessionQuery) -> Result<SessionPage, Error> {
-        let mut call = self.0.call(Method::GET, "/sessions");
+        let mut call = self.client()?.call(Method::GET, "/sessions");
         query.write(&mut call.url)?;
         self.send(call).await
     }
@@ -86,7 +100,8 @@ impl Sessions {
     pub async fn get(&self, session_id: &str) -> Result<SessionObject, Error> {
         let id = SessionId::parse(session_id)?;
         let path = format!("/sessions/{}", id.as_str());
-        self.send_for(id, self.0.call(Method::GET, &path)).await
+        self.send_for(id, self.client()?.call(Method::GET, &path))
+            .await
     }
 
     /// Creates an active session, for tests; not on production instances: `POST /sessions`.
@@ -112,7 +127,7 @@ impl Sessions {
                 "active_organization_id": organization.as_str(),
             }),
         };
-        self.send(self.post("/sessions", Some(json(&body)))).await
+        self.send(self.post("/sessions", Some(json(&body)))?).await
     }
 
     /// Verifies a session, and its token where one is given: `POST /sessions/{session_id}/verify`.
@@ -135,7 +150,7 @@ impl Sessions {
         let path = format!("/sessions/{}/verify", id.as_str());
         let call = Call {
             api_version: Some(VERIFY_VERSION),
-            ..self.post(&path, token.map(|token| json(&json!({ "token": token }))))
+            ..self.post(&path, token.map(|token| json(&json!({ "token": token }))))?
         };
         self.send_for(id, call).await
     }
@@ -152,7 +167,11 @@ impl Sessions {
     pub async fn revoke(&self, session_id: &str) -> Result<SessionObject, Error> {
         let id = SessionId::parse(session_id)?;
         let path = format!("/sessions/{}/revoke", id.as_str());
-        self.send_for(id, self.post(&path, None)).await
+        let session = self.send_for(id, self.post(&path, None)?).await?;
+        if let Some((revocations, clock)) = &self.recorder {
+            revocations.revoke(session_id, clock.now());
+        }
+        Ok(session)
     }
 
     /// Renews an expired session token: `POST /sessions/{session_id}/refresh`.
@@ -169,7 +188,7 @@ impl Sessions {
     ) -> Result<Refreshed, Error> {
         let id = SessionId::parse(session_id)?;
         let path = format!("/sessions/{}/refresh", id.as_str());
-        let mut call = self.post(&path, Some(request.body()));
+        let mut call = self.post(&path, Some(request.body()))?;
         if request.suffixed_cookies {
             call.url.set_query(Some("suffixed_cookies=true"));
         }
@@ -192,7 +211,7 @@ impl Sessions {
     ) -> Result<MintedToken, Error> {
         let id = SessionId::parse(session_id)?;
         let path = format!("/sessions/{}/tokens", id.as_str());
-        self.send(self.post(&path, expires_in(lifetime)?)).await
+        self.send(self.post(&path, expires_in(lifetime)?)?).await
     }
 
     /// Mints a template token: `POST /sessions/{session_id}/tokens/{template_name}`.
@@ -214,14 +233,18 @@ impl Sessions {
         let id = SessionId::parse(session_id)?;
         let template = TemplateName::parse(template_name)?;
         let path = format!("/sessions/{}/tokens/{}", id.as_str(), template.as_str());
-        self.send(self.post(&path, expires_in(lifetime)?)).await
+        self.send(self.post(&path, expires_in(lifetime)?)?).await
     }
 
-    fn post(&self, path: &str, body: Option<Bytes>) -> Call {
-        Call {
+    fn client(&self) -> Result<&Client, Error> {
+        self.client.as_ref().ok_or(Error::NoSecretKey)
+    }
+
+    fn post(&self, path: &str, body: Option<Bytes>) -> Result<Call, Error> {
+        Ok(Call {
             body,
-            ..self.0.call(Method::POST, path)
-        }
+            ..self.client()?.call(Method::POST, path)
+        })
     }
 
     /// Makes a call whose answer is the session `id`, and nothing else.
@@ -234,7 +257,7 @@ impl Sessions {
     }
 
     async fn send<T: DeserializeOwned>(&self, call: Call) -> Result<T, Error> {
-        let body = self.0.send(call).await?;
+        let body = self.client()?.send(call).await?;
         serde_json::from_slice(&body).map_err(|error| Error::not_understood(&error))
     }
 }

@@ -163,6 +163,14 @@ impl Sources {
         })
     }
 
+    /// Takes the usual sources: bearer, then cookie.
+    pub(crate) fn usual(cookie_suffix: Option<&str>) -> Self {
+        Self {
+            order: vec![Source::Bearer, Source::Cookie],
+            suffixed: cookie_suffix.map(session_cookie::Names::suffixed),
+        }
+    }
+
     /// Returns the sources in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Source> {
         self.order.iter()

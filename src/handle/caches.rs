@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use crate::verify::token_cache::TokenCache;
 #[cfg(feature = "client")]
 use crate::{
     clerk::Client,
@@ -13,7 +14,6 @@ use crate::{
         session_status::{SessionStatuses, StatusTtl},
     },
 };
-use crate::verify::token_cache::TokenCache;
 
 /// The caches' sizes and times.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -98,4 +98,3 @@ impl Default for CacheSettings {
         }
     }
 }
-

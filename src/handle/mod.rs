@@ -18,7 +18,7 @@ pub use error::SetupError;
 use crate::{
     clerk::{Client, Sessions},
     mutate::template_token::TemplateTokens,
-    verify::{OnUnavailable, Operation, session_status::SessionStatuses},
+    verify::{OnUnavailable, Operation},
 };
 use crate::{
     instance::Instance,
@@ -110,19 +110,43 @@ impl Clerk {
             None => self.0.profile.clone(),
         };
         let mode = options.mode.unwrap_or(self.0.mode);
-        Ok(Verifier {
+        if mode == VerifyMode::SessionsApi && !self.has_secret_key() {
+            return Err(SetupError::NoSecretKey(
+                "verification through the Sessions API",
+            ));
+        }
+        Ok(self.make_verifier(profile, mode))
+    }
+
+    /// Makes the verifier that the handle itself was set up for.
+    pub(crate) fn own_verifier(&self) -> Verifier {
+        self.make_verifier(self.0.profile.clone(), self.0.mode)
+    }
+
+    fn make_verifier(&self, profile: TokenProfile, mode: VerifyMode) -> Verifier {
+        Verifier {
             number: self.0.caches.tokens.number(&profile, mode),
             profile,
             keys: Arc::clone(&self.0.keys),
             tokens: Arc::clone(&self.0.caches.tokens),
             revocations: Arc::clone(&self.0.revocations),
             #[cfg(feature = "client")]
-            statuses: self.statuses(mode)?,
+            statuses: match mode {
+                VerifyMode::Networkless => None,
+                VerifyMode::SessionsApi => self.0.caches.statuses.clone(),
+            },
             #[cfg(feature = "client")]
             on_unavailable: self.0.on_unavailable,
             #[cfg(feature = "client")]
             clock: self.0.clock.clone(),
-        })
+        }
+    }
+
+    fn has_secret_key(&self) -> bool {
+        #[cfg(feature = "client")]
+        return self.0.client.is_some();
+        #[cfg(not(feature = "client"))]
+        return false;
     }
 }
 
@@ -164,15 +188,6 @@ impl Clerk {
     pub(crate) fn template_tokens(&self) -> Result<Arc<TemplateTokens>, SetupError> {
         let tokens = self.0.caches.template_tokens.clone();
         tokens.ok_or(SetupError::NoSecretKey("minting template tokens"))
-    }
-
-    fn statuses(&self, mode: VerifyMode) -> Result<Option<Arc<SessionStatuses>>, SetupError> {
-        if mode == VerifyMode::Networkless {
-            return Ok(None);
-        }
-        let statuses = self.0.caches.statuses.clone();
-        let missing = SetupError::NoSecretKey("verification through the Sessions API");
-        statuses.ok_or(missing).map(Some)
     }
 }
 

@@ -213,6 +213,27 @@ impl SessionLayerBuilder {
         })))
     }
 
+    /// Makes a layer that nothing was set of but [`Auth`]: all of it was judged with the handle.
+    pub(super) fn build_plain(self) -> SessionLayer {
+        let rule = Rule {
+            auth: self.auth,
+            sources: Sources::usual(self.clerk.instance().cookie_suffix()),
+            session_id_callers: Vec::new(),
+            verifier: self.clerk.own_verifier(),
+            requirements: Vec::new(),
+            #[cfg(feature = "client")]
+            token: None,
+        };
+        SessionLayer(Arc::new(Settings {
+            rule,
+            clock: self.clerk.clock().clone(),
+            peer: None,
+            on_rejection: None,
+            #[cfg(feature = "client")]
+            forward_token: false,
+        }))
+    }
+
     #[cfg(feature = "client")]
     fn clerk(&self) -> Clerk {
         match &self.cache {

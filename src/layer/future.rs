@@ -50,13 +50,13 @@ impl<S, B> ResponseFuture<S, B>
 where
     S: Service<Request<B>>,
 {
-    pub(super) fn passed(future: S::Future) -> Self {
+    pub(crate) fn passed(future: S::Future) -> Self {
         Self {
             state: State::Passed { future },
         }
     }
 
-    pub(super) fn refused(response: Response<Bytes>) -> Self {
+    pub(crate) fn refused(response: Response<Bytes>) -> Self {
         Self {
             state: State::Refused {
                 response: Some(response),
@@ -104,9 +104,7 @@ fn decide<B>(request: &Request<B>, settings: Arc<Settings>, now: Timestamp) -> D
 /// Without a client there is nothing to await, so this is never asked.
 #[cfg(not(feature = "client"))]
 fn decide<B>(_: &Request<B>, _: Arc<Settings>, _: Timestamp) -> Deciding {
-    Box::pin(std::future::ready(
-        Err(Rejection::session_token_missing()),
-    ))
+    Box::pin(std::future::ready(Err(Rejection::session_token_missing())))
 }
 
 impl<S, B, R> Future for ResponseFuture<S, B>

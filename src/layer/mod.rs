@@ -93,7 +93,7 @@ pub struct Refused<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SignedOut;
 
-pub(crate) struct Settings {
+pub(super) struct Settings {
     rule: Rule,
     clock: Clock,
     peer: Option<Box<PeerOf>>,
@@ -108,13 +108,13 @@ impl SessionLayer {
     /// Credentials are looked for in `Authorization: Bearer`, then in Clerk's session cookie; the
     /// rest is as `clerk` says.
     pub fn required(clerk: Clerk) -> Self {
-        Self::builder(clerk).build_default()
+        Self::builder(clerk).build_plain()
     }
 
     /// Passes requests without a credential as signed out; a bad credential is still refused, but
     /// for a cookie past its time.
     pub fn optional(clerk: Clerk) -> Self {
-        Self::builder(clerk).optional().build_default()
+        Self::builder(clerk).optional().build_plain()
     }
 
     /// Begins a layer with settings of its own.

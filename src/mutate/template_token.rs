@@ -13,7 +13,9 @@ use http::HeaderValue;
 use serde::Deserialize;
 
 use crate::{
-    cache::{Cache, CacheOptions, Excuse, Failure, FetchError, Fetched, Lifetime, Recall, Staleness},
+    cache::{
+        Cache, CacheOptions, Excuse, Failure, FetchError, Fetched, Lifetime, Recall, Staleness,
+    },
     clerk::{Client, Error, outage::Outage},
     revocation::Revocations,
     session::Session,

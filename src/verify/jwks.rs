@@ -16,7 +16,7 @@ use super::{
     keys::{KeyError, KeySet},
 };
 use crate::{
-    cache::{Excuse, Failure, FetchError, Flight, Flights},
+    cache::{Excuse, FetchError, Flight, Flights},
     clerk::{Client, Error, PublicJwks, outage::Outage},
     time::Timestamp,
 };
@@ -105,18 +105,20 @@ impl RemoteKeys {
     pub(crate) fn fly(self: &Arc<Self>, now: Timestamp) -> Flight<Arc<LoadedKeys>, KeysError> {
         let (fetcher, keeper) = (Arc::clone(self), Arc::clone(self));
         let fetch = async move { fetcher.fetch(now).await };
-        self.flights.join((), fetch, move |(), landed| match landed {
-            Ok(keys) => keeper.loaded.store(Some(keys)),
-            Err(error) => {
-                // Not knowing is no reason to refuse the next token with this `kid` for long.
-                let soon = now.plus(RETRY_AFTER).as_millis();
-                keeper.unknown_kid_at.fetch_min(soon, Ordering::Relaxed);
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "jwks refresh failed; keys at hand stay in use"
-                );
-            }
-        })
+        self.flights
+            .join((), fetch, move |(), landed| match landed {
+                Ok(keys) => keeper.loaded.store(Some(keys)),
+                Err(error) => {
+                    // Not knowing is no reason to refuse the next token with this `kid` for long.
+                    let soon = now.plus(RETRY_AFTER).as_millis();
+                    keeper.unknown_kid_at.fetch_min(soon, Ordering::Relaxed);
+                    tracing::warn!(
+                        error = %error,
+                    cause = std::error::Error::source(error).map(tracing::field::display),
+                        "jwks refresh failed; keys at hand stay in use"
+                    );
+                }
+            })
     }
 
     async fn fetch(&self, now: Timestamp) -> Result<Arc<LoadedKeys>, KeysError> {

@@ -67,6 +67,9 @@ pub enum ProfileError {
 }
 
 impl TokenProfile {
+    pub(crate) const DEFAULT_CLOCK_SKEW: Duration = Duration::from_secs(5);
+    pub(crate) const DEFAULT_MAX_TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
     /// Expects tokens of `issuer`: 5 s of skew, at most 24 h of lifetime, pending is signed out.
     ///
     /// # Errors
@@ -82,8 +85,8 @@ impl TokenProfile {
             authorized_parties: None,
             allow_missing_azp: false,
             audience: Vec::new(),
-            clock_skew: Duration::from_secs(5),
-            max_token_lifetime: Duration::from_secs(24 * 60 * 60),
+            clock_skew: Self::DEFAULT_CLOCK_SKEW,
+            max_token_lifetime: Self::DEFAULT_MAX_TOKEN_LIFETIME,
             pending: Pending::default(),
         })
     }

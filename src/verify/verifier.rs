@@ -58,6 +58,14 @@ pub enum OnUnavailable {
 type Verified = Result<Session, VerifyError>;
 
 impl Verifier {
+    /// Tells whether tokens alone decide.
+    pub(crate) fn is_networkless(&self) -> bool {
+        #[cfg(feature = "client")]
+        return self.statuses.is_none();
+        #[cfg(not(feature = "client"))]
+        return true;
+    }
+
     /// Verifies with what is at hand; `None` where something must be awaited.
     pub(crate) fn recall(&self, credential: &Credential<'_>, now: Timestamp) -> Option<Verified> {
         let verified = match credential {
