@@ -1,0 +1,46 @@
+//! A session token in `Authorization: Bearer` (RFC 6750 §2.1).
+
+use http::{HeaderMap, header::AUTHORIZATION};
+
+use super::{Carrier, Credential, CredentialError};
+
+const SCHEME: &[u8] = b"Bearer";
+
+/// Finds the one bearer token.
+///
+/// Another scheme (`Basic …`) is not this source's and counts as absent. So does a value without a
+/// scheme, which Clerk's SDK takes for a token. The scheme is compared without case (RFC 9110
+/// §11.1), which Clerk's SDK does not. Two `Authorization` headers are bad whatever they hold.
+pub(super) fn extract(headers: &HeaderMap) -> Result<Option<Credential<'_>>, CredentialError> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(CredentialError::Several);
+    }
+    let value = value.as_bytes().trim_ascii();
+    let (scheme, rest) = value.split_at(SCHEME.len().min(value.len()));
+    let is_longer_word = rest
+        .first()
+        .is_some_and(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte));
+    if !scheme.eq_ignore_ascii_case(SCHEME) || is_longer_word {
+        return Ok(None);
+    }
+    let token = rest
+        .strip_prefix(b" ")
+        .filter(|token| is_token68(token))
+        .and_then(|token| str::from_utf8(token).ok())
+        .ok_or(CredentialError::MalformedBearer)?;
+    Ok(Some(Credential::SessionToken {
+        token,
+        carrier: Carrier::Bearer,
+        client_uat: None,
+    }))
+}
+
+/// Tells whether `text` is `b64token`: no space and no comma, so one token and no more.
+fn is_token68(text: &[u8]) -> bool {
+    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);
+    !text.is_empty() && text.iter().all(allowed)
+}
