@@ -35,6 +35,7 @@ pub mod sandbox;
 #[cfg(feature = "gateway")]
 mod telemetry;
 
+#[cfg(feature = "client")]
 mod cache;
 mod instance;
 mod problem;

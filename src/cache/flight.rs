@@ -7,10 +7,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use equivalent::Equivalent;
 use tokio::sync::watch;
 
-use super::{Excuse, FetchError};
+use super::Excuse;
+use super::FetchError;
 
 /// Why a flight brought nothing.
 #[derive(Debug)]
@@ -22,6 +22,7 @@ pub(crate) enum Failure<E> {
 }
 
 type Landed<R, E> = Option<Result<R, Failure<E>>>;
+type Board<K, R, E> = HashMap<K, watch::Receiver<Landed<R, E>>>;
 
 /// A fetch under way.
 pub(crate) struct Flight<R, E>(watch::Receiver<Landed<R, E>>);
@@ -29,21 +30,10 @@ pub(crate) struct Flight<R, E>(watch::Receiver<Landed<R, E>>);
 /// The fetches under way, by key.
 pub(crate) struct Flights<K, R, E>(Arc<Mutex<Board<K, R, E>>>);
 
-struct Board<K, R, E> {
-    flights: HashMap<K, Departure<R, E>>,
-    departures: u64,
-}
-
-struct Departure<R, E> {
-    number: u64,
-    landed: watch::Receiver<Landed<R, E>>,
-}
-
 /// Takes its flight off the board when the task ends, however it ends.
-struct Landing<K: Clone + Eq + Hash, R, E> {
+struct Landing<K: Eq + Hash, R, E> {
     board: Arc<Mutex<Board<K, R, E>>>,
     key: K,
-    number: u64,
 }
 
 impl<K, R, E> Flights<K, R, E>
@@ -53,57 +43,39 @@ where
     E: FetchError,
 {
     /// Joins the flight for `key`, or starts it; `land` runs before the flight leaves the board, so
-    /// that nobody finds neither, and does not run once the flight is abandoned.
+    /// that nobody finds neither.
     pub(crate) fn join<F, S>(&self, key: K, fetch: F, land: S) -> Flight<R, E>
     where
         F: Future<Output = Result<R, E>> + Send + 'static,
         S: FnOnce(K, Result<R, &E>) + Send + 'static,
     {
         let mut board = lock(&self.0);
-        if let Some(departure) = board.flights.get(&key) {
-            return Flight(departure.landed.clone());
+        if let Some(landed) = board.get(&key) {
+            return Flight(landed.clone());
         }
         let (sender, receiver) = watch::channel(None);
-        board.departures += 1;
-        let number = board.departures;
-        let departure = Departure {
-            number,
-            landed: receiver.clone(),
-        };
-        board.flights.insert(key.clone(), departure);
+        board.insert(key.clone(), receiver.clone());
         drop(board);
 
         let landing = Landing {
             board: Arc::clone(&self.0),
             key,
-            number,
         };
         tokio::spawn(async move {
             let result = fetch.await.map_err(Arc::new);
-            let landed = match &result {
-                Ok(value) => Ok(value.clone()),
-                Err(error) => Err(Failure::Failed(Arc::clone(error))),
-            };
-            landing.land(result, land);
+            match &result {
+                Ok(value) => land(landing.key.clone(), Ok(value.clone())),
+                Err(error) => land(landing.key.clone(), Err(error)),
+            }
             // Nobody may be waiting any more: a refresh in the background, or all have gone.
-            let _ = sender.send(Some(landed));
+            let _ = sender.send(Some(result.map_err(Failure::Failed)));
         });
         Flight(receiver)
     }
 
     /// Tells whether a flight for `key` is under way.
     pub(crate) fn is_under_way(&self, key: &K) -> bool {
-        lock(&self.0).flights.contains_key(key)
-    }
-
-    /// Takes `key`'s flight off the board: whoever waits still gets its result, nobody stores it.
-    pub(crate) fn abandon<Q>(&self, key: &Q)
-    where
-        Q: Equivalent<K> + Hash + ?Sized,
-    {
-        lock(&self.0)
-            .flights
-            .retain(|candidate, _| !key.equivalent(candidate));
+        lock(&self.0).contains_key(key)
     }
 }
 
@@ -117,36 +89,9 @@ impl<R: Clone, E> Flight<R, E> {
     }
 }
 
-impl<K: Clone + Eq + Hash, R, E> Landing<K, R, E> {
-    fn land<S>(&self, result: Result<R, Arc<E>>, land: S)
-    where
-        S: FnOnce(K, Result<R, &E>),
-    {
-        // Under the lock, so that `abandon` comes wholly before or wholly after.
-        let board = lock(&self.board);
-        if board.holds(&self.key, self.number) {
-            match result {
-                Ok(value) => land(self.key.clone(), Ok(value)),
-                Err(error) => land(self.key.clone(), Err(&error)),
-            }
-        }
-    }
-}
-
-impl<K: Clone + Eq + Hash, R, E> Drop for Landing<K, R, E> {
+impl<K: Eq + Hash, R, E> Drop for Landing<K, R, E> {
     fn drop(&mut self) {
-        let mut board = lock(&self.board);
-        if board.holds(&self.key, self.number) {
-            board.flights.remove(&self.key);
-        }
-    }
-}
-
-impl<K: Eq + Hash, R, E> Board<K, R, E> {
-    fn holds(&self, key: &K, number: u64) -> bool {
-        self.flights
-            .get(key)
-            .is_some_and(|departure| departure.number == number)
+        lock(&self.board).remove(&self.key);
     }
 }
 
@@ -171,10 +116,7 @@ impl<E> Clone for Failure<E> {
 
 impl<K, R, E> Default for Flights<K, R, E> {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(Board {
-            flights: HashMap::new(),
-            departures: 0,
-        })))
+        Self(Arc::default())
     }
 }
 

@@ -206,16 +206,6 @@ where
         self.entries.insert(key, Entry::new(now, fetched));
     }
 
-    /// Forgets `key`; a fetch that is under way for it will not be stored.
-    pub(crate) fn forget<Q>(&self, key: &Q)
-    where
-        Q: Equivalent<K> + Hash + ?Sized,
-    {
-        // First the flight, then the entry: a flight that lands in between has stored already.
-        self.flights.abandon(key);
-        self.entries.invalidate(key);
-    }
-
     fn stale(&self, key: &K, now: Timestamp, staleness: Staleness) -> Option<Arc<Entry<V>>> {
         if staleness == Staleness::Refuse {
             return None;

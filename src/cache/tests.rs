@@ -205,29 +205,6 @@ async fn one_caller_refreshes_ahead_while_the_others_go_on() {
 }
 
 #[tokio::test]
-async fn what_was_begun_before_forgetting_is_not_stored() {
-    let cache = cache();
-    let (release, held) = oneshot::channel::<()>();
-    let fetch = async move {
-        held.await.unwrap();
-        Ok::<_, Fault>(fetched(at(0), 7))
-    };
-    let caller = {
-        let cache = Arc::clone(&cache);
-        tokio::spawn(async move {
-            cache
-                .get("k".to_owned(), at(0), Staleness::Accept, fetch)
-                .await
-        })
-    };
-    tokio::task::yield_now().await;
-    cache.forget("k");
-    release.send(()).unwrap();
-    assert!(matches!(caller.await.unwrap(), Ok(7)));
-    assert_eq!(cache.recall("k", at(0), Staleness::Accept), Recall::Missing);
-}
-
-#[tokio::test]
 async fn a_capacity_of_zero_keeps_nothing() {
     let cache: TestCache = Arc::new(Cache::new(CacheOptions {
         capacity: 0,

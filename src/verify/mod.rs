@@ -20,9 +20,6 @@ pub mod session_token;
 pub(crate) mod token_cache;
 mod verifier;
 
-#[cfg(feature = "client")]
-use std::time::Duration;
-
 pub use keys::{KeyError, KeySet};
 #[cfg(feature = "client")]
 pub use session_status::Operation;
@@ -90,23 +87,5 @@ impl VerifyError {
     /// hold such ones all the time.
     pub(crate) fn is_out_of_time(&self) -> bool {
         matches!(self, Self::Token(error) if matches!(error.slug(), "token-expired" | "token-not-active-yet"))
-    }
-
-    /// Returns what kept Clerk from being asked, if that is the error.
-    #[cfg(feature = "client")]
-    pub(crate) fn outage(&self) -> Option<Outage> {
-        match self {
-            Self::Outage(outage) => Some(*outage),
-            _ => None,
-        }
-    }
-
-    /// Returns how long to wait before the next try, where Clerk said so.
-    #[cfg(feature = "client")]
-    pub(crate) fn retry_after(&self) -> Option<Duration> {
-        match self.outage()? {
-            Outage::RateLimited(wait) => wait,
-            Outage::KeyRefused | Outage::Unavailable => None,
-        }
     }
 }

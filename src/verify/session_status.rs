@@ -173,11 +173,6 @@ impl SessionStatuses {
         self.bare_budget.take(now)
     }
 
-    /// Forgets a session; a lookup under way is not stored.
-    pub(crate) fn forget(&self, session_id: &str) {
-        self.cache.forget(session_id);
-    }
-
     async fn fetch(
         self: Arc<Self>,
         id: String,
