@@ -1,2 +1,7 @@
 //! The integration tests: one file a behaviour.
 #![allow(clippy::unwrap_used)]
+mod differential;
+mod keys;
+mod session_token;
+mod signer;
+mod token_cases;
