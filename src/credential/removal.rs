@@ -111,3 +111,104 @@ fn is_clerks(pair: &[u8]) -> bool {
         .iter()
         .any(|prefix| name.starts_with(prefix))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::credential::tests::{headers, ids, tokens};
+
+    #[test]
+    fn removal_takes_clerks_cookies_and_leaves_the_others_bytes() {
+        for (before, after) in [
+            ("a=1; __session=t; b=\"2\"", Some("a=1; b=\"2\"")),
+            ("__session=t; a=1;b=2", Some("a=1;b=2")),
+            ("a=1; __session=t", Some("a=1")),
+            ("a=1;  b ;=c", Some("a=1;  b ;=c")),
+            ("__session=t", None),
+            (" __session = t ;; ", None),
+            (
+                "__session_x=1; __refresh_x=2; __client=3; __client_uat=4; __client_uat_x=5; __clerk_db_jwt=6",
+                None,
+            ),
+            (
+                "__clients=1; __Session=2; _session=3",
+                Some("__clients=1; __Session=2; _session=3"),
+            ),
+        ] {
+            let mut headers = headers(&[("cookie", before)]);
+            remove_credentials(&mut headers, &tokens());
+            let left = headers.get("cookie").map(|value| value.to_str().unwrap());
+            assert_eq!(left, after, "{before}");
+        }
+    }
+
+    #[test]
+    fn removal_goes_through_every_cookie_field() {
+        let mut headers = headers(&[
+            ("cookie", "a=1"),
+            ("cookie", "__session=t"),
+            ("cookie", "b=2"),
+        ]);
+        remove_credentials(&mut headers, &tokens());
+        let left: Vec<_> = headers.get_all("cookie").iter().collect();
+        assert_eq!(left, ["a=1", "b=2"]);
+    }
+
+    #[test]
+    fn removal_takes_configured_carriers_in_any_spelling_and_nothing_else() {
+        let fields = [
+            ("authorization", "Basic x"),
+            ("x-session-id", "sess_1"),
+            ("x_session_id", "sess_1"),
+            ("x-session-id-2", "kept"),
+        ];
+        for (sources, left) in [
+            (ids(), &["authorization", "x-session-id-2"][..]),
+            (
+                tokens(),
+                &["x-session-id", "x_session_id", "x-session-id-2"],
+            ),
+        ] {
+            let mut headers = headers(&fields);
+            remove_credentials(&mut headers, &sources);
+            let names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+            assert_eq!(names.len(), left.len());
+            assert!(left.iter().all(|name| names.contains(name)), "{names:?}");
+        }
+    }
+
+    #[test]
+    fn the_session_id_leaves_the_query_and_the_rest_keeps_its_bytes() {
+        for (before, after) in [
+            ("a=%31&_clerk_session_id=sess_1&b", "a=%31&b"),
+            ("_clerk_session_id=sess_1", ""),
+            ("%5fclerk_session_id=sess_1&a", "a"),
+            ("a=1&&b=2", "a=1&&b=2"),
+            ("x=_clerk_session_id", "x=_clerk_session_id"),
+            ("", ""),
+        ] {
+            assert_eq!(strip_query(before, &ids()), after, "{before}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn after_removal_no_session_cookie_is_left_and_the_others_are(
+            others in prop::collection::vec("[a-z]{1,4}=[a-z0-9\"% ]{0,6}[a-z]", 0..5),
+            suffix in "(_[A-Za-z0-9]{1,8})?",
+            at in 0_usize..6,
+            separator in prop_oneof![Just("; "), Just(";"), Just(" ;  ")],
+        ) {
+            let mut pairs = others.clone();
+            pairs.insert(at.min(others.len()), format!("__session{suffix}=secret"));
+            let mut headers = headers(&[("cookie", &pairs.join(separator))]);
+            remove_credentials(&mut headers, &tokens());
+            let left = headers.get("cookie").map_or("", |value| value.to_str().unwrap());
+            prop_assert!(!left.contains("secret"));
+            let kept: Vec<_> = left.split(';').map(str::trim).filter(|pair| !pair.is_empty()).collect();
+            prop_assert_eq!(kept, others);
+        }
+    }
+}

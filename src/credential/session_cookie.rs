@@ -77,7 +77,8 @@ fn values<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a [u
         .get_all(COOKIE)
         .iter()
         .flat_map(|field| field.as_bytes().split(|byte| *byte == b';'))
-        .filter_map(move |pair| (cookie_name(pair) == name.as_bytes()).then(|| cookie_value(pair)))
+        .filter(move |pair| cookie_name(pair) == name.as_bytes())
+        .map(cookie_value)
         .filter(|value| !value.is_empty())
 }
 

@@ -185,6 +185,21 @@ impl TokenProfile {
     pub(crate) fn accepts_pending(&self) -> bool {
         self.pending == Pending::Accept
     }
+
+    /// Returns the issuer that tokens must name.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Returns how far past `exp` a token is still taken.
+    pub fn accepted_skew(&self) -> Duration {
+        self.clock_skew
+    }
+
+    /// Returns the longest lifetime a token may have.
+    pub fn longest_lifetime(&self) -> Duration {
+        self.max_token_lifetime
+    }
 }
 
 /// Browsers' extensions and apps have origins too, so the scheme is free.

@@ -257,7 +257,11 @@ fn authorized_party(
     claims: &mut Claims,
     profile: &TokenProfile,
 ) -> Result<Option<String>, TokenError> {
-    let azp = std::mem::take(&mut claims.azp).optional(TokenError::Claim("azp"))?;
+    let malformed = match profile.authorized_parties {
+        Some(_) => TokenError::AuthorizedParty(None),
+        None => TokenError::Claim("azp"),
+    };
+    let azp = std::mem::take(&mut claims.azp).optional(malformed)?;
     let fits = match (&profile.authorized_parties, &azp) {
         (None, _) => true,
         (Some(_), None) => profile.allow_missing_azp,
