@@ -24,7 +24,6 @@ pub mod verify;
 pub mod clerk;
 #[cfg(feature = "test-util")]
 pub mod sandbox;
-#[cfg(feature = "gateway")]
 mod telemetry;
 
 mod cache;

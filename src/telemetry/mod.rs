@@ -1,1 +1,7 @@
 //! Logs and metrics: their set-up and their names.
+
+#[cfg(feature = "gateway")]
+pub(crate) mod exporter;
+#[cfg(feature = "gateway")]
+pub(crate) mod logs;
+pub(crate) mod metrics;
