@@ -11,26 +11,9 @@ use toml::{
 use super::{
     error::{Findings, Problem},
     nearest,
+    overlay::Overlay,
     source::{Origins, Source},
 };
-
-/// A value that beats the file's: from the environment or a flag.
-pub(crate) struct Overlay {
-    pub(crate) section: &'static str,
-    pub(crate) key: String,
-    pub(crate) text: String,
-    pub(crate) form: Form,
-    pub(crate) source: Source,
-}
-
-/// How an overlay's text is read.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Form {
-    /// As it stands.
-    Text,
-    /// As a TOML value, and as it stands where it is none.
-    Toml,
-}
 
 /// The tree from which sections are taken, and the findings about it so far.
 pub(crate) struct Document<'a> {
@@ -71,7 +54,7 @@ impl<'a> Document<'a> {
         let mut root = spans.parse_file()?;
         for (index, overlay) in overlays.iter().enumerate() {
             let at = spans.overlay(index);
-            lay_over(&mut root, overlay, &at, &spans);
+            overlay.lay_over(&mut root, &at, |span| spans.source(span));
         }
         let mut keys = Vec::new();
         walk_table("", &root, &mut keys);
@@ -231,58 +214,6 @@ impl<'a> Spans<'a> {
             path: file.path.clone(),
             line: Some(1 + before.filter(|byte| *byte == b'\n').count()),
         }
-    }
-}
-
-fn lay_over<'a>(
-    root: &mut DeTable<'a>,
-    overlay: &'a Overlay,
-    at: &Range<usize>,
-    spans: &Spans<'_>,
-) {
-    let spanned = |text: &'a str| Spanned::new(at.clone(), text.into());
-    let section = root
-        .entry(spanned(overlay.section))
-        .or_insert_with(|| Spanned::new(at.clone(), DeValue::Table(DeTable::new())));
-    let DeValue::Table(table) = section.get_mut() else {
-        return;
-    };
-    // A value beats a lower layer's file for the same thing, and the other way round.
-    let rival = match overlay.key.strip_suffix("_file") {
-        Some(value) => value.to_owned(),
-        None => format!("{}_file", overlay.key),
-    };
-    let beaten = table
-        .get_key_value(rival.as_str())
-        .is_some_and(|(key, _)| !spans.source(&key.span()).same_layer(&overlay.source));
-    if beaten {
-        table.remove(rival.as_str());
-    }
-    table.remove(overlay.key.as_str());
-    let parsed = match overlay.form {
-        Form::Text => None,
-        Form::Toml => DeValue::parse(&overlay.text).ok(),
-    };
-    let value = match parsed {
-        Some(value) => moved(value.into_inner(), at),
-        None => DeValue::String(overlay.text.as_str().into()),
-    };
-    table.insert(spanned(&overlay.key), Spanned::new(at.clone(), value));
-}
-
-/// Gives a value's parts the overlay's span in place of the one in its own text.
-fn moved<'a>(value: DeValue<'a>, at: &Range<usize>) -> DeValue<'a> {
-    let part =
-        |value: Spanned<DeValue<'a>>| Spanned::new(at.clone(), moved(value.into_inner(), at));
-    match value {
-        DeValue::Array(items) => DeValue::Array(items.into_iter().map(part).collect()),
-        DeValue::Table(table) => {
-            let entry = |(key, value): (Spanned<_>, _)| {
-                (Spanned::new(at.clone(), key.into_inner()), part(value))
-            };
-            DeValue::Table(table.into_iter().map(entry).collect())
-        }
-        scalar => scalar,
     }
 }
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    document::{Form, Overlay},
     error::Problem,
     nearest::nearest,
+    overlay::{Form, Overlay},
     source::Source,
 };
 

@@ -117,18 +117,18 @@ impl std::error::Error for ConfigError {}
 
 /// Blanks what looks like a secret: a key pasted under the wrong name must not reach the log.
 fn redact(text: &str) -> String {
+    let key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '+' | '/' | '=' | '-');
     let secret = ["sk_live_", "sk_test_", "whsec_"]
         .iter()
-        .filter_map(|prefix| text.find(prefix))
+        .filter_map(|prefix| Some(text.find(prefix)? + prefix.len()))
         .min();
     let Some(start) = secret else {
         return text.to_owned();
     };
-    let rest = &text[start..];
-    let end = rest
-        .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '+' | '/' | '=' | '-')))
-        .unwrap_or(rest.len());
-    format!("{}(secret){}", &text[..start], redact(&rest[end..]))
+    let (shown, rest) = text.split_at(start);
+    let hidden = rest.find(|c| !key(c)).unwrap_or(rest.len());
+    let blank = if hidden > 0 { "…" } else { "" };
+    format!("{shown}{blank}{}", redact(&rest[hidden..]))
 }
 
 #[cfg(test)]
@@ -139,8 +139,9 @@ mod tests {
     fn secrets_are_blanked_wherever_they_stand() {
         assert_eq!(
             redact(r#"invalid: "sk_test_abc", "whsec_a+b=""#),
-            r#"invalid: "(secret)", "(secret)""#
+            r#"invalid: "sk_test_…", "whsec_…""#
         );
+        assert_eq!(redact("a key (sk_live_)"), "a key (sk_live_)");
         assert_eq!(redact("nothing here"), "nothing here");
     }
 

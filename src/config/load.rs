@@ -3,10 +3,11 @@
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use super::{
-    document::{Document, FileText, Form, Overlay},
+    document::{Document, FileText},
     env,
     error::{ConfigError, Findings, Problem},
     file::{File, SECTIONS},
+    overlay::{Form, Overlay},
     route::RouteSection,
     settings::Settings,
     source::{Origins, Source},
@@ -47,8 +48,7 @@ pub(crate) struct Loaded {
     pub(crate) provenance: Vec<Provenance>,
     /// What works but may not be meant.
     pub(crate) warnings: Vec<Problem>,
-    /// Where each key was set, for problems that show only when things are built.
-    pub(crate) origins: Origins,
+    origins: Origins,
 }
 
 /// One key's value and where it came from.
@@ -168,6 +168,20 @@ fn provenance(file: &File, origins: &Origins) -> Vec<Provenance> {
         value,
     };
     file.flatten().into_iter().map(entry).collect()
+}
+
+impl Loaded {
+    /// Returns the error for something that shows only when things are built from the settings.
+    pub(crate) fn refuse(&self, key: &str, what: String, fix: &str) -> ConfigError {
+        ConfigError {
+            problems: vec![Problem {
+                source: self.origins.nearest(key),
+                key: key.to_owned(),
+                what,
+                fix: fix.to_owned(),
+            }],
+        }
+    }
 }
 
 impl Flag {

@@ -13,6 +13,7 @@ mod error;
 mod file;
 mod load;
 mod nearest;
+mod overlay;
 mod pattern;
 mod route;
 mod route_check;
@@ -21,6 +22,7 @@ mod server;
 mod session;
 mod settings;
 mod source;
+mod token;
 mod upstream;
 
 pub(crate) use cache::CacheSettings;
@@ -30,11 +32,12 @@ pub(crate) use error::{ConfigError, Problem};
 pub(crate) use file::File;
 pub(crate) use load::{Flag, Loaded, Provenance, Sources, load};
 pub(crate) use route::{Auth, CredentialFate, SessionField};
-pub(crate) use route_check::{RequireSettings, RouteSettings, TokenSettings};
+pub(crate) use route_check::{RequireSettings, RouteSettings};
 pub(crate) use server::ServerSettings;
 pub(crate) use session::{
     CredentialSettings, OnUnavailable, Operation, Pending, SessionSettings, VerifyMode,
 };
 pub(crate) use settings::Settings;
-pub(crate) use source::{Origins, Source};
+pub(crate) use source::Source;
+pub(crate) use token::TokenSettings;
 pub(crate) use upstream::UpstreamSettings;

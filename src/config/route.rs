@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     duration::Period,
     session::{CredentialSection, VerifyMode},
+    token::TokenSection,
 };
 
 /// Whether a route looks at sessions.
@@ -118,26 +119,6 @@ pub(crate) struct RequireSection {
     pub(crate) reverified_within: Option<Period>,
 }
 
-/// The template token that an upstream gets.
-#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct TokenSection {
-    /// The JWT template's name.
-    pub(crate) template: String,
-    /// The token's lifetime, 30s to 315360000s; the template's own unless set.
-    #[serde(default)]
-    pub(crate) lifetime: Option<Period>,
-    /// How long a minted token is used at most; until it expires unless set.
-    #[serde(default)]
-    pub(crate) max_age: Option<Period>,
-    /// The header it goes in; in Authorization as a bearer token.
-    #[serde(default = "authorization")]
-    pub(crate) header: String,
-    /// The same as the route's `any_organization`.
-    #[serde(default)]
-    pub(crate) any_organization: bool,
-}
-
 impl RouteSection {
     /// Returns the route that stands where there is none: everything, to the only upstream.
     pub(crate) fn everything() -> Self {
@@ -181,8 +162,4 @@ fn headers() -> BTreeMap<String, SessionField> {
     ]
     .map(|(name, field)| (name.to_owned(), field))
     .into()
-}
-
-fn authorization() -> String {
-    "Authorization".to_owned()
 }

@@ -6,11 +6,11 @@ use http::{HeaderName, Method, header::AUTHORIZATION};
 
 use super::{
     checks,
-    duration::Period,
     error::Findings,
     pattern,
-    route::{Auth, CredentialFate, RequireSection, RouteSection, SessionField, TokenSection},
+    route::{Auth, CredentialFate, RequireSection, RouteSection, SessionField},
     session::{CredentialSettings, SessionSettings, VerifyMode, check_credentials},
+    token::{TokenSection, TokenSettings},
 };
 
 /// One `[[route]]`, checked, with what it takes over from `[clerk]` and `[session]`.
@@ -43,17 +43,6 @@ pub(crate) struct RequireSettings {
     pub(crate) permission: Option<String>,
     pub(crate) organization: Option<String>,
     pub(crate) reverified_within: Option<Duration>,
-}
-
-/// The template token that an upstream gets, checked.
-#[derive(Clone, Debug)]
-pub(crate) struct TokenSettings {
-    pub(crate) template: String,
-    /// 30 s to 315 360 000 s, in whole seconds.
-    pub(crate) lifetime: Option<Duration>,
-    pub(crate) max_age: Option<Duration>,
-    pub(crate) header: HeaderName,
-    pub(crate) any_organization: bool,
 }
 
 /// What routes are checked against.
@@ -243,42 +232,6 @@ impl RouteSection {
                 checks::header(&format!("{place}.strip_headers[{index}]"), text, findings)
             })
             .collect()
-    }
-}
-
-impl TokenSection {
-    fn check(
-        &self,
-        place: &str,
-        any_organization: bool,
-        findings: &mut Findings,
-    ) -> Option<TokenSettings> {
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-        let dots = self.template.chars().all(|c| c == '.');
-        if dots || !self.template.chars().all(plain) {
-            let what = format!("{:?} cannot be a JWT template's name", self.template);
-            let fix = "use the name from the Clerk dashboard: letters, digits, - and _";
-            findings.problem(&format!("{place}.template"), what, fix);
-        }
-        let range = Period::secs(30)..=Period::secs(315_360_000);
-        if let Some(lifetime) = self.lifetime
-            && (!range.contains(&lifetime) || lifetime.0.subsec_millis() != 0)
-        {
-            let what = format!("{lifetime} is not a lifetime that Clerk mints");
-            let fix = "use whole seconds from 30s to 315360000s";
-            findings.problem(&format!("{place}.lifetime"), what, fix);
-        }
-        if self.max_age == Some(Period::millis(0)) {
-            let key = format!("{place}.max_age");
-            findings.problem(&key, "0s would mint for every request", "use at least 1s");
-        }
-        Some(TokenSettings {
-            template: self.template.clone(),
-            lifetime: self.lifetime.map(|period| period.0),
-            max_age: self.max_age.map(|period| period.0),
-            header: checks::header(&format!("{place}.header"), &self.header, findings)?,
-            any_organization: self.any_organization || any_organization,
-        })
     }
 }
 

@@ -50,16 +50,17 @@ impl Origins {
         self.by_key.get(key).cloned().unwrap_or(Source::Default)
     }
 
-    /// Returns where a reader should look to mend `key`: itself, else what encloses it, else the file.
+    /// Returns where a reader should look to mend `key`: itself, else what encloses it in the file,
+    /// else the file.
     pub(crate) fn nearest(&self, key: &str) -> Source {
+        if let Some(source) = self.by_key.get(key) {
+            return source.clone();
+        }
         let mut path = key;
-        loop {
-            if let Some(source) = self.by_key.get(path) {
+        while let Some(end) = path.rfind(['.', '[']) {
+            path = &path[..end];
+            if let Some(source @ Source::File { .. }) = self.by_key.get(path) {
                 return source.clone();
-            }
-            match path.rfind(['.', '[']) {
-                Some(end) => path = &path[..end],
-                None => break,
             }
         }
         match &self.file {

@@ -46,3 +46,57 @@ impl Exporter {
         self.0.run_upkeep();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::telemetry::metrics::{self, CacheResult, OpenConnection, RouteCounter};
+
+    /// Records on this test's own thread, so that its handles are bound to its own recorder.
+    fn rendered(record: impl FnOnce()) -> String {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        ::metrics::with_local_recorder(&recorder, record);
+        handle.render()
+    }
+
+    #[test]
+    fn recordings_reach_the_page_under_their_labels() {
+        let page = rendered(|| {
+            metrics::session_cache(CacheResult::Hit);
+            metrics::session_cache(CacheResult::Hit);
+            metrics::token_cache(CacheResult::Miss);
+            metrics::template_token_cache(CacheResult::Stale);
+            metrics::decision("refuse", "token-expired");
+            metrics::clerk_request("sessions.get", "ok", Duration::from_millis(3));
+            metrics::jwks_refresh("error");
+            metrics::upstream(Duration::from_millis(3));
+            RouteCounter::new("/a/*").answered(http::StatusCode::OK);
+        });
+        for line in [
+            "clerk_gateway_session_cache_total{result=\"hit\"} 2",
+            "clerk_gateway_token_cache_total{result=\"miss\"} 1",
+            "clerk_gateway_template_token_cache_total{result=\"stale\"} 1",
+            "clerk_gateway_decisions_total{outcome=\"refuse\",reason=\"token-expired\"} 1",
+            "clerk_gateway_clerk_requests_total{operation=\"sessions.get\",outcome=\"ok\"} 1",
+            "clerk_gateway_clerk_request_seconds_count{operation=\"sessions.get\"} 1",
+            "clerk_gateway_jwks_refresh_total{outcome=\"error\"} 1",
+            "clerk_gateway_upstream_seconds_count 1",
+            "clerk_gateway_requests_total{route=\"/a/*\",status=\"200\"} 1",
+        ] {
+            assert!(page.lines().any(|said| said == line), "{line}\n{page}");
+        }
+    }
+
+    #[test]
+    fn a_connection_is_counted_while_it_is_open() {
+        let page = rendered(|| {
+            let closed = OpenConnection::new();
+            std::mem::forget(OpenConnection::new());
+            drop(closed);
+        });
+        assert!(page.contains("clerk_gateway_connections 1"), "{page}");
+    }
+}
