@@ -3,7 +3,48 @@
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
-use super::metrics::{COUNTERS, GAUGES, HISTOGRAMS};
+use super::{
+    metrics::{
+        CLERK_REQUEST_SECONDS, CLERK_REQUESTS, DECISIONS, JWKS_REFRESHES, SESSION_CACHE,
+        TEMPLATE_TOKEN_CACHE, TOKEN_CACHE,
+    },
+    traffic::{CONNECTIONS, REQUESTS, UPSTREAM_SECONDS},
+};
+
+/// The counters and what they count.
+const COUNTERS: [(&str, &str); 7] = [
+    (
+        CLERK_REQUESTS,
+        "Calls of Clerk's API, by operation and outcome.",
+    ),
+    (DECISIONS, "Decisions on requests, by outcome and reason."),
+    (
+        JWKS_REFRESHES,
+        "Fetches of the instance's keys, by outcome.",
+    ),
+    (REQUESTS, "Requests answered, by route and status."),
+    (SESSION_CACHE, "Look-ups of sessions, by result."),
+    (
+        TEMPLATE_TOKEN_CACHE,
+        "Look-ups of template tokens, by result.",
+    ),
+    (TOKEN_CACHE, "Look-ups of verified tokens, by result."),
+];
+
+/// The gauges and what they show.
+const GAUGES: [(&str, &str); 1] = [(CONNECTIONS, "Client connections open.")];
+
+/// The histograms and what they measure, in seconds.
+const HISTOGRAMS: [(&str, &str); 2] = [
+    (
+        CLERK_REQUEST_SECONDS,
+        "How long calls of Clerk's API took, by operation.",
+    ),
+    (
+        UPSTREAM_SECONDS,
+        "How long upstreams took to begin their answers.",
+    ),
+];
 
 /// Upper bounds in seconds: from a cache's answer to a slow upstream's.
 const SECONDS: [f64; 14] = [
@@ -52,7 +93,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::telemetry::metrics::{self, CacheResult, OpenConnection, RouteCounter};
+    use crate::telemetry::{
+        metrics::{self, CacheResult},
+        traffic::{self, OpenConnection, RouteCounter},
+    };
 
     /// Records on this test's own thread, so that its handles are bound to its own recorder.
     fn rendered(record: impl FnOnce()) -> String {
@@ -72,7 +116,7 @@ mod tests {
             metrics::decision("refuse", "token-expired");
             metrics::clerk_request("sessions.get", "ok", Duration::from_millis(3));
             metrics::jwks_refresh("error");
-            metrics::upstream(Duration::from_millis(3));
+            traffic::upstream(Duration::from_millis(3));
             RouteCounter::new("/a/*").answered(http::StatusCode::OK);
         });
         for line in [

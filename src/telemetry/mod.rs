@@ -5,3 +5,5 @@ pub(crate) mod exporter;
 #[cfg(feature = "gateway")]
 pub(crate) mod logs;
 pub(crate) mod metrics;
+#[cfg(feature = "gateway")]
+pub(crate) mod traffic;
