@@ -28,7 +28,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Validate the configuration; print what would run and where each value came from.
-    Check(check::Args),
+    Check(Box<check::Args>),
     /// Print a shell's completion script.
     Completions(completions::Args),
     /// Print the JSON schema of the configuration file.

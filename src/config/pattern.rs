@@ -12,7 +12,7 @@ pub(crate) fn check_path(key: &str, path: &str, findings: &mut Findings) {
         return;
     };
     let inner = match inner.strip_suffix('*') {
-        Some(rest) if rest.is_empty() => return,
+        Some("") => return,
         Some(rest) => match rest.strip_suffix('/') {
             Some(rest) => rest,
             None => inner,

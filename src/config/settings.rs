@@ -105,7 +105,11 @@ fn check_routes(
 
 /// Notes a missing secret key where Clerk's Backend API will be needed.
 fn check_secret_key(file: &File, findings: &mut Findings) {
-    if file.clerk.secret_key.is_some() || file.clerk.secret_key_file.is_some() {
+    let given = file.clerk.secret_key.is_some() || file.clerk.secret_key_file.is_some();
+    let broken = ["session.verify", "clerk.secret_key_file"]
+        .iter()
+        .any(|key| findings.is_broken(key));
+    if given || broken {
         return;
     }
     let asks =

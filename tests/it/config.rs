@@ -344,3 +344,11 @@ fn one_bad_entry_does_not_hide_or_invent_other_problems() {
         );
     }
 }
+
+#[test]
+fn a_mistyped_mode_is_not_taken_for_a_missing_key() {
+    let args = ["check", "--upstream", "http://a", "--verify", "networkles"];
+    let run = run(&args, &[("CLERK_PUBLISHABLE_KEY", PUBLISHABLE_KEY)]);
+    let said = "error: flag --verify: session.verify: unknown value \"networkles\"; did you mean networkless?\n";
+    assert_eq!(run.stderr, said);
+}
