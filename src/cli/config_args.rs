@@ -13,7 +13,7 @@ pub(super) struct ConfigArgs {
     /// The configuration file (TOML).
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Protect the service at this URL; stands for an [[upstream]].
+    /// Protect the service at this URL, without a file that names it.
     #[arg(long, value_name = "URL")]
     upstream: Option<String>,
     /// Where requests come in, as in 127.0.0.1:8080.
