@@ -32,7 +32,6 @@ pub mod verify;
 pub mod clerk;
 #[cfg(feature = "test-util")]
 pub mod sandbox;
-#[cfg(feature = "gateway")]
 mod telemetry;
 
 #[cfg(feature = "client")]

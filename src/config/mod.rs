@@ -1,1 +1,43 @@
-//! The configuration: each stage's own, composed.
+//! The configuration: each stage's own, composed; file, environment and flags in one.
+//!
+//! Flags beat the environment, which beats the file, which beats the defaults. Everything that is
+//! wrong is said at once, each with its place and its fix; nothing unknown is ever passed over.
+
+mod cache;
+mod checks;
+mod clerk;
+mod document;
+mod duration;
+mod env;
+mod error;
+mod file;
+mod load;
+mod nearest;
+mod overlay;
+mod pattern;
+mod route;
+mod route_check;
+mod secret;
+mod server;
+mod session;
+mod settings;
+mod source;
+mod token;
+mod upstream;
+
+pub(crate) use cache::CacheSettings;
+pub(crate) use clerk::{ClerkSettings, KeySettings};
+pub(crate) use env::process as process_env;
+pub(crate) use error::{ConfigError, Problem};
+pub(crate) use file::File;
+pub(crate) use load::{Flag, Loaded, Provenance, Sources, load};
+pub(crate) use route::{Auth, CredentialFate, SessionField};
+pub(crate) use route_check::{RequireSettings, RouteSettings};
+pub(crate) use server::ServerSettings;
+pub(crate) use session::{
+    CredentialSettings, OnUnavailable, Operation, Pending, SessionSettings, VerifyMode,
+};
+pub(crate) use settings::Settings;
+pub(crate) use source::Source;
+pub(crate) use token::TokenSettings;
+pub(crate) use upstream::UpstreamSettings;

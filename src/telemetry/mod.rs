@@ -1,1 +1,9 @@
 //! Logs and metrics: their set-up and their names.
+
+#[cfg(feature = "gateway")]
+pub(crate) mod exporter;
+#[cfg(feature = "gateway")]
+pub(crate) mod logs;
+pub(crate) mod metrics;
+#[cfg(feature = "gateway")]
+pub(crate) mod traffic;

@@ -1,0 +1,165 @@
+//! `[[route]]` as it is written: which requests, what they need, what the upstream is told.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    duration::Period,
+    session::{CredentialSection, VerifyMode},
+    token::TokenSection,
+};
+
+/// Whether a route looks at sessions.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Auth {
+    /// Never looks at credentials.
+    None,
+    /// Passes with and without a session, never with a bad one.
+    Optional,
+    /// Passes with a session only.
+    #[default]
+    Required,
+}
+
+/// What becomes of the caller's own credential.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum CredentialFate {
+    /// It goes on to the upstream.
+    Forward,
+    /// It stays here.
+    Remove,
+}
+
+/// What of a session a header tells.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SessionField {
+    /// Who impersonates the user.
+    Actor,
+    /// The client's ID.
+    ClientId,
+    /// The organization's ID.
+    OrgId,
+    /// The member's permissions, comma-separated.
+    OrgPermissions,
+    /// The member's role.
+    OrgRole,
+    /// The organization's slug.
+    OrgSlug,
+    /// The session's ID.
+    SessionId,
+    /// The session's status.
+    Status,
+    /// The user's ID.
+    UserId,
+}
+
+/// One `[[route]]` as it is written.
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RouteSection {
+    /// The path: exact, with {name} for one segment, or with a trailing /* for all below.
+    pub(crate) path: String,
+    /// The host; any unless set.
+    #[serde(default)]
+    pub(crate) host: Option<String>,
+    /// The methods; any unless set. HEAD goes with GET.
+    #[serde(default)]
+    pub(crate) methods: Option<Vec<String>>,
+    /// Whether a session is needed.
+    #[serde(default)]
+    pub(crate) auth: Auth,
+    /// The name of the upstream; may be left out where there is only one.
+    #[serde(default)]
+    pub(crate) upstream: Option<String>,
+    /// What the session must have.
+    #[serde(default)]
+    pub(crate) require: Option<RequireSection>,
+    /// The template token that the upstream gets.
+    #[serde(default)]
+    pub(crate) token: Option<TokenSection>,
+    /// What becomes of the caller's own credential: removed, but forwarded where auth is none.
+    #[serde(default)]
+    pub(crate) credential: Option<CredentialFate>,
+    /// The headers that tell the upstream about the session.
+    #[serde(default = "headers")]
+    pub(crate) headers: BTreeMap<String, SessionField>,
+    /// How sessions are proven here, instead of `session.verify`.
+    #[serde(default)]
+    pub(crate) verify: Option<VerifyMode>,
+    /// Where credentials are looked for here, instead of `session.credentials`.
+    #[serde(default)]
+    pub(crate) credentials: Option<Vec<CredentialSection>>,
+    /// The origins that count here, instead of `clerk.authorized_parties`.
+    #[serde(default)]
+    pub(crate) authorized_parties: Option<Vec<String>>,
+    /// More request headers that the upstream does not get.
+    #[serde(default)]
+    pub(crate) strip_headers: Vec<String>,
+    /// Whether a template token may be for another organization than the presented token's.
+    #[serde(default)]
+    pub(crate) any_organization: bool,
+}
+
+/// What a route's session must have: all that is named.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RequireSection {
+    /// The role in the active organization, as in org:admin.
+    pub(crate) role: Option<String>,
+    /// A permission in the active organization, as in org:invoices:read.
+    pub(crate) permission: Option<String>,
+    /// The active organization, by ID or slug.
+    pub(crate) organization: Option<String>,
+    /// How long ago a factor may have been verified at most.
+    pub(crate) reverified_within: Option<Period>,
+}
+
+impl RouteSection {
+    /// Returns the route that stands where there is none: everything, to the only upstream.
+    pub(crate) fn everything() -> Self {
+        Self {
+            path: "/*".to_owned(),
+            host: None,
+            methods: None,
+            auth: Auth::Required,
+            upstream: None,
+            require: None,
+            token: None,
+            credential: None,
+            headers: headers(),
+            verify: None,
+            credentials: None,
+            authorized_parties: None,
+            strip_headers: Vec::new(),
+            any_organization: false,
+        }
+    }
+
+    /// Writes down what depends on other keys, so that what is shown is what runs.
+    pub(crate) fn fill(&mut self, only_upstream: Option<&str>) {
+        if self.upstream.is_none() {
+            self.upstream = only_upstream.map(ToOwned::to_owned);
+        }
+        self.credential.get_or_insert(match self.auth {
+            Auth::None => CredentialFate::Forward,
+            Auth::Optional | Auth::Required => CredentialFate::Remove,
+        });
+    }
+}
+
+fn headers() -> BTreeMap<String, SessionField> {
+    [
+        ("X-Clerk-User-Id", SessionField::UserId),
+        ("X-Clerk-Session-Id", SessionField::SessionId),
+        ("X-Clerk-Org-Id", SessionField::OrgId),
+        ("X-Clerk-Org-Role", SessionField::OrgRole),
+        ("X-Clerk-Actor", SessionField::Actor),
+    ]
+    .map(|(name, field)| (name.to_owned(), field))
+    .into()
+}

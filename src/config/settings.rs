@@ -1,0 +1,133 @@
+//! What the gateway runs with: checked, typed, and free of how it was written.
+
+use super::{
+    cache::CacheSettings,
+    clerk::ClerkSettings,
+    error::Findings,
+    file::File,
+    route::Auth,
+    route_check::{RouteContext, RouteSettings, check_distinct},
+    server::ServerSettings,
+    session::{CredentialSettings, SessionSettings, VerifyMode},
+    upstream::{self, UpstreamSettings},
+};
+
+/// The whole configuration, checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) clerk: ClerkSettings,
+    pub(crate) session: SessionSettings,
+    pub(crate) cache: CacheSettings,
+    pub(crate) server: ServerSettings,
+    /// Never empty; each name once.
+    pub(crate) upstreams: Vec<UpstreamSettings>,
+    /// Never empty; no two are met by the same requests.
+    pub(crate) routes: Vec<RouteSettings>,
+}
+
+impl Settings {
+    /// Checks a file's values, each by itself and all together.
+    pub(crate) fn check(file: &File, findings: &mut Findings) -> Option<Self> {
+        let clerk = file.clerk.check(findings);
+        let session = file.session.check(findings);
+        let server = file.server.check(findings);
+        let upstreams = upstream::check_all(&file.upstream, findings);
+        let routes = check_routes(file, &session, findings);
+        check_secret_key(file, findings);
+        let settings = Self {
+            clerk: clerk?,
+            session,
+            cache: file.cache.settings(),
+            server: server?,
+            upstreams,
+            routes,
+        };
+        settings.warn(findings);
+        Some(settings)
+    }
+
+    fn warn(&self, findings: &mut Findings) {
+        let reads_cookies = |route: &&RouteSettings| {
+            route.auth != Auth::None && route.credentials.contains(&CredentialSettings::Cookie)
+        };
+        let mut with_cookies = self.routes.iter().filter(reads_cookies).peekable();
+        if with_cookies.peek().is_none() {
+            return;
+        }
+        if with_cookies.any(|route| route.authorized_parties.is_none()) {
+            findings.warning(
+                "clerk.authorized_parties",
+                "is not set, so a session cookie counts whichever origin it was issued to",
+                "set it to your application's origins, as in [\"https://app.example.com\"]",
+            );
+        }
+        if self.clerk.publishable_key.is_none() {
+            findings.warning(
+                "clerk.publishable_key",
+                "is not set, so the cookie's suffix is not known and only __session is read",
+                "set CLERK_PUBLISHABLE_KEY",
+            );
+        }
+    }
+}
+
+fn check_routes(
+    file: &File,
+    session: &SessionSettings,
+    findings: &mut Findings,
+) -> Vec<RouteSettings> {
+    if file.route.is_empty() && !findings.is_broken("upstream") {
+        let (what, fix) = match file.upstream.len() {
+            0 => (
+                "there is neither a route nor an upstream, so there is nothing to protect",
+                "add [[upstream]] and [[route]], or use --upstream URL",
+            ),
+            _ => (
+                "there are several upstreams and no route, so no request could choose",
+                "add a [[route]] for each upstream",
+            ),
+        };
+        findings.problem("route", what, fix);
+    }
+    let names: Vec<&str> = file.upstream.iter().map(|up| up.name.as_str()).collect();
+    let context = RouteContext {
+        session,
+        authorized_parties: file.clerk.authorized_parties.as_deref(),
+        upstreams: &names,
+    };
+    check_distinct(&file.route, findings);
+    file.route
+        .iter()
+        .enumerate()
+        .filter_map(|(index, route)| route.check(&format!("route[{index}]"), &context, findings))
+        .collect()
+}
+
+/// Notes a missing secret key where Clerk's Backend API will be needed.
+fn check_secret_key(file: &File, findings: &mut Findings) {
+    let given = file.clerk.secret_key.is_some() || file.clerk.secret_key_file.is_some();
+    let broken = ["session.verify", "clerk.secret_key_file"]
+        .iter()
+        .any(|key| findings.is_broken(key));
+    if given || broken {
+        return;
+    }
+    let asks =
+        |mode: Option<VerifyMode>| mode.unwrap_or(file.session.verify) == VerifyMode::SessionsApi;
+    let mut protected = file.route.iter().filter(|route| route.auth != Auth::None);
+    let minting = file.route.iter().position(|route| route.token.is_some());
+    let (why, fix) = if protected.any(|route| asks(route.verify)) {
+        (
+            "is missing, and verify = \"sessions-api\" needs it".to_owned(),
+            "set CLERK_SECRET_KEY or clerk.secret_key_file, or set session.verify = \"networkless\"",
+        )
+    } else if let Some(index) = minting {
+        (
+            format!("is missing, and the template token of route[{index}] needs it"),
+            "set CLERK_SECRET_KEY or clerk.secret_key_file, or remove the route's token",
+        )
+    } else {
+        return;
+    };
+    findings.problem("clerk.secret_key", why, fix);
+}

@@ -1,0 +1,146 @@
+//! The gateway's recorder: keeps the metrics and writes them for Prometheus.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+use super::{
+    metrics::{
+        CLERK_REQUEST_SECONDS, CLERK_REQUESTS, DECISIONS, JWKS_REFRESHES, SESSION_CACHE,
+        TEMPLATE_TOKEN_CACHE, TOKEN_CACHE,
+    },
+    traffic::{CONNECTIONS, REQUESTS, UPSTREAM_SECONDS},
+};
+
+/// The counters and what they count.
+const COUNTERS: [(&str, &str); 7] = [
+    (
+        CLERK_REQUESTS,
+        "Calls of Clerk's API, by operation and outcome.",
+    ),
+    (DECISIONS, "Decisions on requests, by outcome and reason."),
+    (
+        JWKS_REFRESHES,
+        "Fetches of the instance's keys, by outcome.",
+    ),
+    (REQUESTS, "Requests answered, by route and status."),
+    (SESSION_CACHE, "Look-ups of sessions, by result."),
+    (
+        TEMPLATE_TOKEN_CACHE,
+        "Look-ups of template tokens, by result.",
+    ),
+    (TOKEN_CACHE, "Look-ups of verified tokens, by result."),
+];
+
+/// The gauges and what they show.
+const GAUGES: [(&str, &str); 1] = [(CONNECTIONS, "Client connections open.")];
+
+/// The histograms and what they measure, in seconds.
+const HISTOGRAMS: [(&str, &str); 2] = [
+    (
+        CLERK_REQUEST_SECONDS,
+        "How long calls of Clerk's API took, by operation.",
+    ),
+    (
+        UPSTREAM_SECONDS,
+        "How long upstreams took to begin their answers.",
+    ),
+];
+
+/// Upper bounds in seconds: from a cache's answer to a slow upstream's.
+const SECONDS: [f64; 14] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+/// The installed recorder, from which `/metrics` is answered.
+#[derive(Clone)]
+pub(crate) struct Exporter(PrometheusHandle);
+
+/// Installs the process's recorder; nothing is kept before.
+///
+/// # Errors
+///
+/// [`BuildError`] where the process has a recorder already.
+pub(crate) fn install() -> Result<Exporter, BuildError> {
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+        .install_recorder()?;
+    for (name, text) in COUNTERS {
+        describe_counter!(name, text);
+    }
+    for (name, text) in GAUGES {
+        describe_gauge!(name, text);
+    }
+    for (name, text) in HISTOGRAMS {
+        describe_histogram!(name, Unit::Seconds, text);
+    }
+    Ok(Exporter(handle))
+}
+
+impl Exporter {
+    /// Returns the metrics in Prometheus's text format.
+    pub(crate) fn render(&self) -> String {
+        self.0.render()
+    }
+
+    /// Folds what histograms have gathered; to be called every few seconds.
+    pub(crate) fn run_upkeep(&self) {
+        self.0.run_upkeep();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::telemetry::{
+        metrics::{self, CacheResult},
+        traffic::{self, OpenConnection, RouteCounter},
+    };
+
+    /// Records on this test's own thread, so that its handles are bound to its own recorder.
+    fn rendered(record: impl FnOnce()) -> String {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        ::metrics::with_local_recorder(&recorder, record);
+        handle.render()
+    }
+
+    #[test]
+    fn recordings_reach_the_page_under_their_labels() {
+        let page = rendered(|| {
+            metrics::session_cache(CacheResult::Hit);
+            metrics::session_cache(CacheResult::Hit);
+            metrics::token_cache(CacheResult::Miss);
+            metrics::template_token_cache(CacheResult::Stale);
+            metrics::decision("refuse", "token-expired");
+            metrics::clerk_request("sessions.get", "ok", Duration::from_millis(3));
+            metrics::jwks_refresh("error");
+            traffic::upstream(Duration::from_millis(3));
+            RouteCounter::new("/a/*").answered(http::StatusCode::OK);
+        });
+        for line in [
+            "clerk_gateway_session_cache_total{result=\"hit\"} 2",
+            "clerk_gateway_token_cache_total{result=\"miss\"} 1",
+            "clerk_gateway_template_token_cache_total{result=\"stale\"} 1",
+            "clerk_gateway_decisions_total{outcome=\"refuse\",reason=\"token-expired\"} 1",
+            "clerk_gateway_clerk_requests_total{operation=\"sessions.get\",outcome=\"ok\"} 1",
+            "clerk_gateway_clerk_request_seconds_count{operation=\"sessions.get\"} 1",
+            "clerk_gateway_jwks_refresh_total{outcome=\"error\"} 1",
+            "clerk_gateway_upstream_seconds_count 1",
+            "clerk_gateway_requests_total{route=\"/a/*\",status=\"200\"} 1",
+        ] {
+            assert!(page.lines().any(|said| said == line), "{line}\n{page}");
+        }
+    }
+
+    #[test]
+    fn a_connection_is_counted_while_it_is_open() {
+        let page = rendered(|| {
+            let closed = OpenConnection::new();
+            std::mem::forget(OpenConnection::new());
+            drop(closed);
+        });
+        assert!(page.contains("clerk_gateway_connections 1"), "{page}");
+    }
+}

@@ -1,0 +1,137 @@
+//! The metrics' names, and what the stages record; without the feature `metrics` it costs nothing.
+//!
+//! Handles are bound to the process's recorder when they are first used, so that recording
+//! allocates nothing after that: a recorder is installed before the first request or not at all.
+
+#[cfg(feature = "client")]
+use std::time::Duration;
+
+#[cfg(feature = "metrics")]
+use std::{cell::RefCell, collections::HashMap};
+
+#[cfg(feature = "client")]
+pub(super) const CLERK_REQUESTS: &str = "clerk_gateway_clerk_requests_total";
+#[cfg(feature = "client")]
+pub(super) const CLERK_REQUEST_SECONDS: &str = "clerk_gateway_clerk_request_seconds";
+pub(super) const DECISIONS: &str = "clerk_gateway_decisions_total";
+#[cfg(feature = "client")]
+pub(super) const JWKS_REFRESHES: &str = "clerk_gateway_jwks_refresh_total";
+#[cfg(feature = "client")]
+pub(super) const SESSION_CACHE: &str = "clerk_gateway_session_cache_total";
+#[cfg(feature = "client")]
+pub(super) const TEMPLATE_TOKEN_CACHE: &str = "clerk_gateway_template_token_cache_total";
+pub(super) const TOKEN_CACHE: &str = "clerk_gateway_token_cache_total";
+
+/// What a cache had.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum CacheResult {
+    /// A fresh entry.
+    Hit,
+    /// Nothing.
+    Miss,
+    /// A definite no.
+    #[cfg(feature = "client")]
+    Negative,
+    /// An entry past its time, served because Clerk cannot be asked.
+    #[cfg(feature = "client")]
+    Stale,
+}
+
+/// Counts a look-up of a session.
+#[cfg(feature = "client")]
+pub(crate) fn session_cache(result: CacheResult) {
+    count(SESSION_CACHE, [("result", result.as_str())]);
+}
+
+/// Counts a look-up of a verified token.
+pub(crate) fn token_cache(result: CacheResult) {
+    count(TOKEN_CACHE, [("result", result.as_str())]);
+}
+
+/// Counts a look-up of a template token.
+#[cfg(feature = "client")]
+pub(crate) fn template_token_cache(result: CacheResult) {
+    count(TEMPLATE_TOKEN_CACHE, [("result", result.as_str())]);
+}
+
+/// Counts a decision; the outcome is `allow` or `refuse`, the reason a slug.
+pub(crate) fn decision(outcome: &'static str, reason: &'static str) {
+    count(DECISIONS, [("outcome", outcome), ("reason", reason)]);
+}
+
+/// Counts and times a call of Clerk's API.
+#[cfg(feature = "client")]
+pub(crate) fn clerk_request(operation: &'static str, outcome: &'static str, took: Duration) {
+    count(
+        CLERK_REQUESTS,
+        [("operation", operation), ("outcome", outcome)],
+    );
+    observe(CLERK_REQUEST_SECONDS, [("operation", operation)], took);
+}
+
+/// Counts a fetch of the instance's keys.
+#[cfg(feature = "client")]
+pub(crate) fn jwks_refresh(outcome: &'static str) {
+    count(JWKS_REFRESHES, [("outcome", outcome)]);
+}
+
+impl CacheResult {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+            #[cfg(feature = "client")]
+            Self::Negative => "negative",
+            #[cfg(feature = "client")]
+            Self::Stale => "stale",
+        }
+    }
+}
+
+type Label = (&'static str, &'static str);
+
+/// A metric's name and its labels' values; the labels' names follow from the first.
+#[cfg(feature = "metrics")]
+type Bound<H> = RefCell<HashMap<(&'static str, [&'static str; 2]), H, foldhash::fast::RandomState>>;
+
+#[cfg(feature = "metrics")]
+thread_local! {
+    static COUNTER_HANDLES: Bound<metrics::Counter> = RefCell::default();
+    #[cfg(feature = "client")]
+    static HISTOGRAM_HANDLES: Bound<metrics::Histogram> = RefCell::default();
+}
+
+#[cfg(feature = "metrics")]
+fn count<const N: usize>(name: &'static str, labels: [Label; N]) {
+    // A thread that is ending has no handles any more; what it would count is lost.
+    let _ = COUNTER_HANDLES.try_with(|handles| {
+        handles
+            .borrow_mut()
+            .entry((name, values(&labels)))
+            .or_insert_with(|| metrics::counter!(name, labels.as_slice()))
+            .increment(1);
+    });
+}
+
+#[cfg(all(feature = "client", feature = "metrics"))]
+pub(super) fn observe<const N: usize>(name: &'static str, labels: [Label; N], took: Duration) {
+    let _ = HISTOGRAM_HANDLES.try_with(|handles| {
+        handles
+            .borrow_mut()
+            .entry((name, values(&labels)))
+            .or_insert_with(|| metrics::histogram!(name, labels.as_slice()))
+            .record(took);
+    });
+}
+
+#[cfg(feature = "metrics")]
+fn values(labels: &[Label]) -> [&'static str; 2] {
+    let value = |index| labels.get(index).map_or("", |(_, value): &Label| *value);
+    [value(0), value(1)]
+}
+
+#[cfg(not(feature = "metrics"))]
+fn count<const N: usize>(_name: &'static str, _labels: [Label; N]) {}
+
+#[cfg(all(feature = "client", not(feature = "metrics")))]
+fn observe<const N: usize>(_name: &'static str, _labels: [Label; N], _took: Duration) {}

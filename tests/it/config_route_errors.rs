@@ -1,0 +1,153 @@
+//! What is said about bad upstreams and routes: file, line, key, and what to do.
+
+use crate::config_errors::assert_refused;
+
+#[test]
+fn bad_upstreams_and_routes_are_errors() {
+    assert_refused(
+        "route",
+        &[
+            (
+                "[[upstream]]\nname = \"a\"\nurl = \"http://a\"\n[[upstream]]\nname = \"a\"\nurl = \"http://b\"\n",
+                5,
+                "upstream[1].name",
+                ["two upstreams", "name of its own"],
+            ),
+            (
+                "[[upstream]]\nname = \"a\"\nurl = \"a:3000\"\n",
+                3,
+                "upstream[0].url",
+                ["http://", "write"],
+            ),
+            (
+                "[[upstream]]\nname = \"a\"\nurl = \"http://a/x\"\n",
+                3,
+                "upstream[0].url",
+                ["path", "write"],
+            ),
+            (
+                "[[upstream]]\nname = \"a\"\n",
+                1,
+                "upstream[0].url",
+                ["missing", "set it"],
+            ),
+            (
+                "[[upstream]]\nname = \"a\"\nurl = \"http://a\"\n[[route]]\npath = \"/*\"\nupstream = \"b\"\n",
+                6,
+                "route[0].upstream",
+                ["\"b\"", "use one of: a"],
+            ),
+            (
+                "[[route]]\npath = \"/*\"\n",
+                1,
+                "route[0].upstream",
+                ["nowhere", "--upstream"],
+            ),
+            (
+                "[[route]]\npath = \"api\"\n",
+                2,
+                "route[0].path",
+                ["begin with /", "/api/*"],
+            ),
+            (
+                "[[route]]\npath = \"/a/{x}\"\n[[route]]\npath = \"/a/{y}\"\n",
+                4,
+                "route[1].path",
+                ["route[0]", "tell them apart"],
+            ),
+            (
+                "[[route]]\npath = \"/\"\nhost = \"a:1\"\n",
+                3,
+                "route[0].host",
+                ["host name", "port"],
+            ),
+            (
+                "[[route]]\npath = \"/\"\nmethods = [\"get\"]\n",
+                3,
+                "route[0].methods[0]",
+                ["case", "GET"],
+            ),
+            (
+                "[[route]]\npath = \"/\"\nauth = \"none\"\ntoken = { template = \"a\" }\n",
+                4,
+                "route[0].token",
+                ["needs a session", "required"],
+            ),
+            (
+                "[[route]]\npath = \"/\"\nauth = \"optional\"\nrequire = { role = \"org:admin\" }\n",
+                4,
+                "route[0].require",
+                ["without one", "required"],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn bad_tokens_and_headers_are_errors() {
+    assert_refused(
+        "token",
+        &[
+            (
+                "[[route]]\npath = \"/\"\ncredential = \"forward\"\ntoken = { template = \"a\" }\n",
+                3,
+                "route[0].credential",
+                ["Authorization", "header of its own"],
+            ),
+            (
+                "[[route]]\npath = \"/\"\ntoken = { template = \"../x\" }\n",
+                3,
+                "route[0].token.template",
+                ["cannot be", "dashboard"],
+            ),
+            (
+                "[[route]]\npath = \"/\"\ntoken = { template = \"\" }\n",
+                3,
+                "route[0].token.template",
+                ["cannot be", "dashboard"],
+            ),
+            (
+                "[[route]]\npath = \"/\"\ntoken = { template = \"a\", lifetime = \"29s\" }\n",
+                3,
+                "route[0].token.lifetime",
+                ["29s", "315360000s"],
+            ),
+            (
+                "[[route]]\npath = \"/\"\ntoken = { template = \"a\", lifetime = \"315360001s\" }\n",
+                3,
+                "route[0].token.lifetime",
+                ["not a lifetime", "30s"],
+            ),
+            (
+                "[[route]]\npath = \"/\"\nheaders = { \"X A\" = \"user_id\" }\n",
+                3,
+                "route[0].headers.X A",
+                ["not a header name", "letters"],
+            ),
+            (
+                "[[route]]\npath = \"/\"\nheaders = { \"Connection\" = \"user_id\" }\n",
+                3,
+                "route[0].headers.Connection",
+                ["HTTP itself", "another"],
+            ),
+            (
+                "[[route]]\npath = \"/\"\nheaders = { \"X-A\" = \"user_id\", \"x-a\" = \"org_id\" }\n",
+                3,
+                "route[0].headers.x-a",
+                ["twice", "remove"],
+            ),
+            (
+                "[[route]]\npath = \"/\"\nheaders = { \"Authorization\" = \"user_id\" }\ntoken = { template = \"a\" }\n",
+                3,
+                "route[0].headers.Authorization",
+                ["template token", "another"],
+            ),
+            (
+                "[[route]]\npath = \"/\"\nstrip_headers = [\"Host\"]\n",
+                3,
+                "route[0].strip_headers[0]",
+                ["HTTP", ""],
+            ),
+        ],
+    );
+}
