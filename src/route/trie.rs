@@ -13,8 +13,8 @@ pub(super) struct Trie {
     exact: Place,
     below: Place,
     /// Ordered by the decoded literal.
-    literals: Vec<(Box<[u8]>, Trie)>,
-    any: Option<Box<Trie>>,
+    literals: Vec<(Box<[u8]>, Self)>,
+    any: Option<Box<Self>>,
 }
 
 /// The rules of one shape.

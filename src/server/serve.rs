@@ -55,8 +55,8 @@ pub(crate) struct ConnectionInfo {
     pub(crate) peer: SocketAddr,
     /// This end.
     pub(crate) local: SocketAddr,
-    /// The other end as `request` wants it.
-    pub(crate) client: Peer,
+    /// The other end as [`crate::request::ForwardedFor::resolve`] takes it.
+    pub(crate) forwarding: Peer,
 }
 
 /// Serves a listener's connections until `drain` begins, then lets them finish within the limit.
@@ -130,13 +130,13 @@ async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> io::Result<
     let (stream, peer) = listener.accept().await?;
     let local = stream.local_addr()?;
     stream.set_nodelay(true)?;
-    let client = Peer::new(peer, Scheme::Http);
+    let forwarding = Peer::new(peer, Scheme::Http);
     Ok((
         stream,
         ConnectionInfo {
             peer,
             local,
-            client,
+            forwarding,
         },
         permit,
     ))
@@ -206,3 +206,7 @@ impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for WithInfo<S> {
 #[cfg(test)]
 #[path = "serve_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "hostile_tests.rs"]
+mod hostile_tests;
