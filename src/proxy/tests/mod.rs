@@ -106,7 +106,7 @@ async fn an_upload_is_not_cut_while_it_moves() {
     let sent = proxy.send(&upstream, parts("POST", "/", &[]), body);
     let fed = async move {
         for _ in 0..5 {
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(250)).await;
             feed.send(Frame::data(Bytes::from_static(b"x"))).unwrap();
         }
     };

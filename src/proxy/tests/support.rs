@@ -129,7 +129,7 @@ pub(super) async fn nobody() -> SocketAddr {
 
 pub(super) fn proxy() -> ReverseProxy {
     ReverseProxy::new(ProxyConfig {
-        response_timeout: Duration::from_millis(300),
+        response_timeout: Duration::from_secs(1),
         managed: ManagedNames::new(|name| name == "x-tenant"),
         ..ProxyConfig::default()
     })
