@@ -1,0 +1,93 @@
+//! Why an upstream gave no response that can be passed on.
+
+use std::{error::Error, io};
+
+use http::StatusCode;
+
+use super::BoxError;
+
+/// Why a request could not be forwarded; the sources are for the log, never for the client.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum ProxyError {
+    /// No connection could be opened.
+    #[error("the upstream cannot be connected to")]
+    Connect(#[source] BoxError),
+    /// The connection ended before the response's head.
+    #[error("the upstream closed the connection without a response")]
+    Disconnected(#[source] BoxError),
+    /// The response is not one that can be passed on.
+    #[error("the upstream's response is invalid")]
+    InvalidResponse(#[source] Option<BoxError>),
+    /// The client's body broke off or was malformed, so the request was aborted.
+    #[error("the request's body could not be read")]
+    RequestBody(#[source] BoxError),
+    /// The request's target has no path.
+    #[error("the request has no target that can be forwarded")]
+    Target,
+    /// The response's head took too long.
+    #[error("the upstream took too long to respond")]
+    Timeout,
+}
+
+impl ProxyError {
+    /// Returns the reason's slug.
+    pub(crate) fn slug(&self) -> &'static str {
+        match self {
+            Self::Connect(_) => "upstream-unreachable",
+            Self::Disconnected(_) => "upstream-disconnected",
+            Self::InvalidResponse(_) => "upstream-invalid-response",
+            Self::RequestBody(_) => "request-body-unreadable",
+            Self::Target => "request-ambiguous-target",
+            Self::Timeout => "upstream-timeout",
+        }
+    }
+
+    /// Returns the status that tells the client.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::Connect(_) | Self::Disconnected(_) | Self::InvalidResponse(_) => {
+                StatusCode::BAD_GATEWAY
+            }
+            Self::RequestBody(_) | Self::Target => StatusCode::BAD_REQUEST,
+            Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+}
+
+impl From<hyper_util::client::legacy::Error> for ProxyError {
+    fn from(error: hyper_util::client::legacy::Error) -> Self {
+        if error.is_connect() {
+            return Self::Connect(error.into());
+        }
+        let Some(cause) = source::<hyper::Error>(&error) else {
+            return Self::Disconnected(error.into());
+        };
+        if cause.is_user() {
+            Self::RequestBody(error.into())
+        } else if cause.is_canceled()
+            || cause.is_closed()
+            || cause.is_incomplete_message()
+            || is_broken(cause)
+        {
+            Self::Disconnected(error.into())
+        } else {
+            Self::InvalidResponse(Some(error.into()))
+        }
+    }
+}
+
+fn is_broken(error: &hyper::Error) -> bool {
+    source::<io::Error>(error).is_some() && !error.is_parse()
+}
+
+fn source<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}

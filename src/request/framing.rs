@@ -1,0 +1,107 @@
+//! Where a message's body ends: what two readers could answer differently is refused.
+
+use http::{
+    HeaderMap, Version,
+    header::{CONTENT_LENGTH, TRANSFER_ENCODING},
+};
+
+/// Why a message's framing is ambiguous.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum FramingError {
+    /// `Content-Length` stands beside `Transfer-Encoding`.
+    #[error("content-length stands beside transfer-encoding")]
+    Both,
+    /// `Content-Length` is repeated, or is not a plain number.
+    #[error("content-length is repeated or not a number")]
+    Length,
+    /// `Transfer-Encoding` is another than exactly one `chunked` in HTTP/1.1.
+    #[error("transfer-encoding is not exactly `chunked`")]
+    TransferEncoding,
+}
+
+/// Refuses framing headers that are open to more than one reading (RFC 9112 §6.1, §6.3).
+///
+/// # Errors
+///
+/// A [`FramingError`] naming the header.
+pub(crate) fn check_framing(version: Version, headers: &HeaderMap) -> Result<(), FramingError> {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let length = lengths.next();
+    let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
+    let Some(encoding) = encodings.next() else {
+        let is_number = |bytes: &[u8]| !bytes.is_empty() && bytes.iter().all(u8::is_ascii_digit);
+        let plain =
+            length.is_none_or(|value| is_number(value.as_bytes()) && lengths.next().is_none());
+        return plain.then_some(()).ok_or(FramingError::Length);
+    };
+    if length.is_some() {
+        return Err(FramingError::Both);
+    }
+    let once = encodings.next().is_none() && encoding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    (once && version == Version::HTTP_11)
+        .then_some(())
+        .ok_or(FramingError::TransferEncoding)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn check(headers: &[(HeaderName, &'static str)]) -> Result<(), FramingError> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(name, HeaderValue::from_static(value));
+        }
+        check_framing(Version::HTTP_11, &map)
+    }
+
+    #[test]
+    fn one_length_or_one_chunked_is_accepted() {
+        assert_eq!(check(&[]), Ok(()));
+        assert_eq!(check(&[(CONTENT_LENGTH, "5")]), Ok(()));
+        assert_eq!(check(&[(TRANSFER_ENCODING, "Chunked")]), Ok(()));
+    }
+
+    #[test]
+    fn ambiguous_framing_is_refused() {
+        for value in [
+            "gzip, chunked",
+            "chunked, chunked",
+            "xchunked",
+            "identity",
+            "chunked;q=1",
+            "",
+        ] {
+            let refused = check(&[(TRANSFER_ENCODING, value)]);
+            assert_eq!(refused, Err(FramingError::TransferEncoding), "{value:?}");
+        }
+        let twice = check(&[
+            (TRANSFER_ENCODING, "chunked"),
+            (TRANSFER_ENCODING, "chunked"),
+        ]);
+        assert_eq!(twice, Err(FramingError::TransferEncoding));
+        let both = check(&[(CONTENT_LENGTH, "4"), (TRANSFER_ENCODING, "chunked")]);
+        assert_eq!(both, Err(FramingError::Both));
+        for value in ["+5", "5,5", "0x5", "", "-1"] {
+            assert_eq!(
+                check(&[(CONTENT_LENGTH, value)]),
+                Err(FramingError::Length),
+                "{value:?}"
+            );
+        }
+        let repeated = check(&[(CONTENT_LENGTH, "5"), (CONTENT_LENGTH, "5")]);
+        assert_eq!(repeated, Err(FramingError::Length));
+    }
+
+    #[test]
+    fn transfer_encoding_outside_http_1_1_is_refused() {
+        let mut headers = HeaderMap::new();
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        for version in [Version::HTTP_10, Version::HTTP_2] {
+            assert!(check_framing(version, &headers).is_err());
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The other end of a connection, and which of them are proxies to be believed.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::HeaderValue;
+use ipnet::IpNet;
+
+use super::forwarded::addresses_value;
+
+/// How a request arrived.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Scheme {
+    /// In plain text.
+    Http,
+    /// Over TLS.
+    Https,
+}
+
+impl Scheme {
+    /// Returns the scheme's name.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        [Self::Http, Self::Https]
+            .into_iter()
+            .find(|scheme| text.eq_ignore_ascii_case(scheme.as_str()))
+    }
+}
+
+/// The other end of a connection; made once a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    pub(super) address: IpAddr,
+    pub(super) scheme: Scheme,
+    /// The address as `X-Forwarded-For` takes it, so that no request formats it anew.
+    pub(super) value: HeaderValue,
+}
+
+impl Peer {
+    /// Takes the peer's address and the scheme that it speaks.
+    pub(crate) fn new(address: SocketAddr, scheme: Scheme) -> Self {
+        let address = address.ip().to_canonical();
+        let value = addresses_value(&[address]);
+        Self {
+            address,
+            scheme,
+            value,
+        }
+    }
+
+    /// Returns the peer's address; an IPv4 one is never in IPv6 clothes.
+    pub(crate) fn address(&self) -> IpAddr {
+        self.address
+    }
+}
+
+/// The proxies whose forwarding headers count.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TrustedProxies(Box<[IpNet]>);
+
+/// A network of all addresses was to be trusted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("`{0}` trusts every address: name the proxies' own networks")]
+pub(crate) struct TrustsEveryone(pub(crate) IpNet);
+
+impl TrustedProxies {
+    /// Takes the proxies' networks.
+    ///
+    /// # Errors
+    ///
+    /// [`TrustsEveryone`] for `0.0.0.0/0` and `::/0`.
+    pub(crate) fn new(networks: Vec<IpNet>) -> Result<Self, TrustsEveryone> {
+        match networks.iter().find(|network| network.prefix_len() == 0) {
+            Some(network) => Err(TrustsEveryone(*network)),
+            None => Ok(Self(networks.into())),
+        }
+    }
+
+    /// Tells whether the address, an IPv4 one in IPv6 clothes included, is a trusted proxy's.
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0.iter().any(|network| network.contains(&address))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trusting_every_address_is_refused() {
+        for network in ["0.0.0.0/0", "::/0"] {
+            let network = network.parse().unwrap();
+            assert_eq!(
+                TrustedProxies::new(vec![network]).unwrap_err(),
+                TrustsEveryone(network)
+            );
+        }
+    }
+
+    #[test]
+    fn mapped_addresses_are_compared_as_ipv4() {
+        let trusted = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]).unwrap();
+        assert!(trusted.contains("::ffff:10.1.2.3".parse().unwrap()));
+        assert!(!trusted.contains("::ffff:11.1.2.3".parse().unwrap()));
+        assert!(!TrustedProxies::default().contains("127.0.0.1".parse().unwrap()));
+    }
+}

@@ -1,0 +1,182 @@
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::service::service_fn;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
+
+use super::*;
+use crate::server::{DrainTrigger, bind, drain};
+
+const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: gw.test\r\n\r\n";
+const SLOW: &[u8] = b"GET /slow HTTP/1.1\r\nhost: gw.test\r\n\r\n";
+
+struct Server {
+    address: SocketAddr,
+    trigger: DrainTrigger,
+    running: JoinHandle<Drained>,
+}
+
+/// Answers with the peer's address; `/slow` after 200 ms, `/panic` never.
+async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    match request.uri().path() {
+        "/slow" => sleep(Duration::from_millis(200)).await,
+        "/panic" => panic!("as asked"),
+        _ => {}
+    }
+    let info = request.extensions().get::<ConnectionInfo>().unwrap();
+    Ok(Response::new(Full::from(info.peer.to_string())))
+}
+
+fn start(limits: ServeLimits) -> Server {
+    let listener = bind("server.listen", ([127, 0, 0, 1], 0).into()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (trigger, drain) = drain();
+    let running = tokio::spawn(serve(listener, service_fn(answer), limits, drain));
+    Server {
+        address,
+        trigger,
+        running,
+    }
+}
+
+async fn open(server: &Server, bytes: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    stream
+}
+
+async fn read_all(stream: &mut TcpStream) -> String {
+    let mut text = String::new();
+    let read = timeout(Duration::from_secs(5), stream.read_to_string(&mut text));
+    read.await.unwrap().unwrap();
+    text
+}
+
+async fn read_some(stream: &mut TcpStream) -> String {
+    let mut bytes = vec![0; 4096];
+    let read = timeout(Duration::from_secs(5), stream.read(&mut bytes)).await;
+    String::from_utf8(bytes[..read.unwrap().unwrap()].to_vec()).unwrap()
+}
+
+async fn is_silent(stream: &mut TcpStream) -> bool {
+    timeout(Duration::from_millis(100), stream.read_u8())
+        .await
+        .is_err()
+}
+
+#[tokio::test]
+async fn a_request_carries_its_connection() {
+    let server = start(ServeLimits::default());
+    let mut stream = open(&server, GET).await;
+    let text = read_some(&mut stream).await;
+    assert!(
+        text.ends_with(&stream.local_addr().unwrap().to_string()),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn silent_and_slow_heads_are_cut() {
+    let limits = ServeLimits {
+        header_timeout: Duration::from_millis(100),
+        ..ServeLimits::default()
+    };
+    let server = start(limits);
+    for head in [&b""[..], b"G", b"GET / HTTP/1.1\r\nhost: gw", GET] {
+        let start = Instant::now();
+        read_all(&mut open(&server, head).await).await;
+        assert!(start.elapsed() < Duration::from_secs(2), "{head:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_head_above_the_bound_is_431() {
+    let server = start(ServeLimits {
+        header_bytes: 8192,
+        ..ServeLimits::default()
+    });
+    let long = format!(
+        "GET / HTTP/1.1\r\nhost: gw.test\r\ncookie: {}\r\n\r\n",
+        "a".repeat(9_000)
+    );
+    let text = read_some(&mut open(&server, long.as_bytes()).await).await;
+    assert!(text.starts_with("HTTP/1.1 431 "), "{text}");
+}
+
+#[tokio::test]
+async fn connections_above_the_bound_wait() {
+    let server = start(ServeLimits {
+        connections: 1,
+        ..ServeLimits::default()
+    });
+    let mut first = open(&server, GET).await;
+    assert!(read_some(&mut first).await.starts_with("HTTP/1.1 200 "));
+    let mut second = open(&server, GET).await;
+    assert!(is_silent(&mut second).await);
+    drop(first);
+    assert!(read_some(&mut second).await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test]
+async fn a_panic_ends_its_connection_only() {
+    let server = start(ServeLimits::default());
+    let text =
+        read_all(&mut open(&server, b"GET /panic HTTP/1.1\r\nhost: gw.test\r\n\r\n").await).await;
+    assert_eq!(text, "");
+    assert!(
+        read_some(&mut open(&server, GET).await)
+            .await
+            .starts_with("HTTP/1.1 200 ")
+    );
+}
+
+#[tokio::test]
+async fn a_drain_answers_what_runs_and_closes_what_idles() {
+    let server = start(ServeLimits::default());
+    let mut idle = open(&server, GET).await;
+    read_some(&mut idle).await;
+    let mut silent = open(&server, b"").await;
+    let mut running = open(&server, SLOW).await;
+    sleep(Duration::from_millis(50)).await;
+    server.trigger.begin();
+    assert_eq!(read_all(&mut idle).await, "");
+    assert_eq!(read_all(&mut silent).await, "");
+    let text = read_all(&mut running).await;
+    assert!(
+        text.starts_with("HTTP/1.1 200 ") && text.contains("connection: close"),
+        "{text}"
+    );
+    assert_eq!(server.running.await.unwrap(), Drained { cut: 0 });
+    assert!(TcpStream::connect(server.address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_drain_cuts_at_its_deadline() {
+    let server = start(ServeLimits {
+        drain: Duration::from_millis(50),
+        ..ServeLimits::default()
+    });
+    let mut running = open(&server, SLOW).await;
+    sleep(Duration::from_millis(50)).await;
+    server.trigger.begin();
+    assert_eq!(server.running.await.unwrap(), Drained { cut: 1 });
+    assert_eq!(read_all(&mut running).await, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn rests_grow_to_a_second_where_the_process_lacks_something() {
+    let exhausted = io::Error::from_raw_os_error(24);
+    let mut rest = FIRST_REST;
+    let start = Instant::now();
+    for _ in 0..6 {
+        rest = recover(&exhausted, rest).await;
+    }
+    assert_eq!((rest, start.elapsed().as_millis()), (LONGEST_REST, 3_500));
+    recover(&io::ErrorKind::ConnectionReset.into(), rest).await;
+    assert_eq!(start.elapsed().as_millis(), 3_500);
+}
