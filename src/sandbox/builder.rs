@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use secrecy::{ExposeSecret, SecretString};
 use tokio::{net::TcpListener, sync::oneshot};
 
 use super::{
@@ -22,6 +23,7 @@ use super::{
     seed::Seed,
     signing::SigningKey,
     store::Store,
+    webhooks::Webhooks,
 };
 use crate::{instance::PublishableKey, time::Clock};
 
@@ -36,6 +38,7 @@ pub struct SandboxBuilder {
     deterministic: bool,
     rate_limit: RateLimit,
     token_lifetime: Duration,
+    webhook: Option<(String, SecretString)>,
 }
 
 /// Why a sandbox did not start.
@@ -62,6 +65,9 @@ pub enum SandboxError {
     /// The seed is not one.
     #[error("the seed is not usable: {0}")]
     Seed(String),
+    /// The webhook endpoint cannot be used.
+    #[error("the webhook endpoint is not usable: {0}")]
+    Webhook(&'static str),
 }
 
 impl SandboxBuilder {
@@ -74,6 +80,7 @@ impl SandboxBuilder {
             deterministic: false,
             rate_limit: RateLimit::Off,
             token_lifetime: Duration::from_secs(60),
+            webhook: None,
         }
     }
 
@@ -119,6 +126,12 @@ impl SandboxBuilder {
         self
     }
 
+    /// Sends events of users and sessions to `url`, signed with `secret` (`whsec_` and base64).
+    pub fn webhook(mut self, url: impl Into<String>, secret: impl Into<String>) -> Self {
+        self.webhook = Some((url.into(), SecretString::from(secret.into())));
+        self
+    }
+
     /// Binds the address and starts serving, on the current tokio runtime.
     ///
     /// # Errors
@@ -136,8 +149,7 @@ impl SandboxBuilder {
         let listener = TcpListener::bind(self.listen).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
         let publishable_key = publishable_key(address)?;
-        let issuer = format!("https://{}", publishable_key.frontend_api());
-        let backend = Arc::new(self.into_backend(issuer)?);
+        let backend = Arc::new(self.into_backend(&publishable_key)?);
         let (stop, stopped) = oneshot::channel::<()>();
         let server = axum::serve(
             CuttableListener::new(listener, Arc::clone(&backend)),
@@ -162,7 +174,7 @@ impl SandboxBuilder {
         ))
     }
 
-    fn into_backend(mut self, issuer: String) -> Result<Backend, SandboxError> {
+    fn into_backend(mut self, publishable_key: &PublishableKey) -> Result<Backend, SandboxError> {
         let mut ids = Ids::new(self.deterministic);
         let instance_id = ids.next("ins");
         let secret_key = format!("sk_test_{}", ids.text(42));
@@ -173,11 +185,21 @@ impl SandboxBuilder {
             None if self.deterministic => SigningKey::development(instance_id.clone())?,
             None => SigningKey::generate(instance_id.clone())?,
         };
+        let webhooks = match self.webhook {
+            Some((url, secret)) => Some(Webhooks::new(
+                url,
+                secret.expose_secret(),
+                instance_id,
+                self.clock.clone(),
+            )?),
+            None => None,
+        };
         let store = Store::new(self.seed, ids, self.clock.now())?;
         Ok(Backend {
-            issuer,
+            issuer: format!("https://{}", publishable_key.frontend_api()),
+            cookie_suffix: publishable_key.cookie_suffix(),
             secret_key,
-            instance_id,
+            webhooks,
             token_lifetime: self.token_lifetime,
             clock: self.clock,
             faults: Faults::default(),
