@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
     sync::{
         Arc, Mutex, RwLock,
         atomic::{AtomicBool, Ordering},
@@ -50,6 +51,15 @@ pub enum SandboxError {
     Bind {
         /// The address asked for.
         address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file of dotenv lines could not be written.
+    #[error("cannot write {}", path.display())]
+    EnvFile {
+        /// The file asked for.
+        path: PathBuf,
         /// What the system said.
         #[source]
         source: std::io::Error,
@@ -148,6 +158,10 @@ impl SandboxBuilder {
         };
         let listener = TcpListener::bind(self.listen).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
+        tracing::info!(
+            server.address = %address,
+            "the sandbox listens; it is a development tool, never for production"
+        );
         let publishable_key = publishable_key(address)?;
         let backend = Arc::new(self.into_backend(&publishable_key)?);
         let (stop, stopped) = oneshot::channel::<()>();
