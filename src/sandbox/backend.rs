@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     SandboxError,
@@ -21,6 +21,7 @@ use super::{
     signing::{SigningKey, signing_input},
     store::{Store, enter, is_live},
     tokens::{Facts, Mint, TokenVersion, session_header, template_header},
+    webhooks::Webhooks,
 };
 use crate::{
     clerk::model::SessionObject,
@@ -32,7 +33,7 @@ use crate::{
 pub(crate) struct Backend {
     pub(crate) issuer: String,
     pub(crate) secret_key: String,
-    pub(crate) instance_id: String,
+    pub(crate) cookie_suffix: String,
     pub(crate) token_lifetime: Duration,
     pub(crate) clock: Clock,
     pub(crate) faults: Faults,
@@ -41,6 +42,7 @@ pub(crate) struct Backend {
     pub(crate) limiter: Mutex<Limiter>,
     pub(crate) counts: Mutex<BTreeMap<&'static str, usize>>,
     pub(crate) stopped: AtomicBool,
+    pub(crate) webhooks: Option<Webhooks>,
 }
 
 /// What a Backend or Frontend API call wants minted.
@@ -108,7 +110,39 @@ impl Backend {
 
     pub(crate) fn create_user(&self, user: SeedUser) -> String {
         let now = self.now();
-        self.store().add_user(user, now)
+        let mut store = self.store();
+        let id = store.add_user(user, now);
+        if let Some(user) = store.users.get(&id) {
+            self.announce("user.created", &user.json());
+        }
+        id
+    }
+
+    /// Changes a user and returns how the Backend API shows them then.
+    pub(crate) fn update_user(
+        &self,
+        id: &str,
+        update: impl FnOnce(&mut SeedUser),
+    ) -> Option<Value> {
+        let now = self.now().as_millis();
+        let mut store = self.store();
+        let user = store.users.get_mut(id)?;
+        update(&mut user.about);
+        user.updated_at = now;
+        let shown = user.json();
+        self.announce("user.updated", &shown);
+        Some(shown)
+    }
+
+    /// Removes a user, whose sessions end with them.
+    pub(crate) fn delete_user(&self, id: &str) -> Option<Value> {
+        let user = self.store().remove_user(id, self.now())?;
+        let mut deleted = json!({"object": "user", "id": id, "deleted": true});
+        if let Some(external_id) = user.about.external_id {
+            deleted["external_id"] = external_id.into();
+        }
+        self.announce("user.deleted", &deleted);
+        Some(deleted)
     }
 
     /// Begins a session, where the user exists.
@@ -120,7 +154,9 @@ impl Backend {
         let now = self.now();
         let mut store = self.store();
         store.users.get(user_id)?;
-        Some(store.add_session(None, user_id, organization, now))
+        let session = store.add_session(None, user_id, organization, now);
+        self.announce_session(&store, &session);
+        Some(session)
     }
 
     /// Puts a session into `status`, whatever it was before.
@@ -129,6 +165,21 @@ impl Backend {
         let mut store = self.store();
         let session = store.session(id, now)?;
         enter(session, status, now);
+        let session = session.clone();
+        self.announce_session(&store, &session);
+        Some(session)
+    }
+
+    /// Makes an organization the session's active one, which may be what a pending session waits for.
+    pub(crate) fn activate(&self, id: &str, organization: Option<String>) -> Option<SessionObject> {
+        let now = self.now();
+        let mut store = self.store();
+        let session = store.session(id, now)?;
+        if organization.is_some() && session.status == SessionStatus::Pending {
+            enter(session, SessionStatus::Active, now);
+        }
+        session.last_active_organization_id = organization;
+        session.updated_at = now.as_millis();
         Some(session.clone())
     }
 
@@ -170,6 +221,40 @@ impl Backend {
         let version = request.version.unwrap_or(TokenVersion::V2);
         let claims = facts.session_claims(&mint, version, jti);
         Some((session_header(self.key().kid()), claims))
+    }
+
+    /// Issues a refresh token, the value of a `__refresh_…` cookie.
+    pub(crate) fn issue_refresh_token(&self, session_id: &str) -> String {
+        let mut store = self.store();
+        let token = store.ids.text(40);
+        store
+            .refresh_tokens
+            .insert(token.clone(), session_id.to_owned());
+        token
+    }
+
+    fn announce(&self, kind: &'static str, data: &Value) {
+        if let Some(webhooks) = &self.webhooks {
+            webhooks.send(kind, data);
+        }
+    }
+
+    // Clerk has no event for a session that expires, is abandoned or is replaced.
+    fn announce_session(&self, store: &Store, session: &SessionObject) {
+        let kind = match session.status {
+            SessionStatus::Active => "session.created",
+            SessionStatus::Pending => "session.pending",
+            SessionStatus::Ended => "session.ended",
+            SessionStatus::Removed => "session.removed",
+            SessionStatus::Revoked => "session.revoked",
+            _ => return,
+        };
+        let mut data = serde_json::to_value(session).unwrap_or_default();
+        let user = store.users.get(&session.user_id);
+        if let (true, Some(user)) = (is_live(session), user) {
+            data["user"] = user.json();
+        }
+        self.announce(kind, &data);
     }
 
     fn mint_from_template(

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
     sync::{
         Arc, Mutex, RwLock,
         atomic::{AtomicBool, Ordering},
@@ -10,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use secrecy::{ExposeSecret, SecretString};
 use tokio::{net::TcpListener, sync::oneshot};
 
 use super::{
@@ -22,6 +24,7 @@ use super::{
     seed::Seed,
     signing::SigningKey,
     store::Store,
+    webhooks::Webhooks,
 };
 use crate::{instance::PublishableKey, time::Clock};
 
@@ -36,6 +39,7 @@ pub struct SandboxBuilder {
     deterministic: bool,
     rate_limit: RateLimit,
     token_lifetime: Duration,
+    webhook: Option<(String, SecretString)>,
 }
 
 /// Why a sandbox did not start.
@@ -51,6 +55,15 @@ pub enum SandboxError {
         #[source]
         source: std::io::Error,
     },
+    /// The file of dotenv lines could not be written.
+    #[error("cannot write {}", path.display())]
+    EnvFile {
+        /// The file asked for.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
     /// The signing key could not be made or read.
     #[error("the signing key is not an RSA private key in PKCS#8 PEM")]
     Key,
@@ -62,6 +75,9 @@ pub enum SandboxError {
     /// The seed is not one.
     #[error("the seed is not usable: {0}")]
     Seed(String),
+    /// The webhook endpoint cannot be used.
+    #[error("the webhook endpoint is not usable: {0}")]
+    Webhook(&'static str),
 }
 
 impl SandboxBuilder {
@@ -74,6 +90,7 @@ impl SandboxBuilder {
             deterministic: false,
             rate_limit: RateLimit::Off,
             token_lifetime: Duration::from_secs(60),
+            webhook: None,
         }
     }
 
@@ -119,6 +136,12 @@ impl SandboxBuilder {
         self
     }
 
+    /// Sends events of users and sessions to `url`, signed with `secret` (`whsec_` and base64).
+    pub fn webhook(mut self, url: impl Into<String>, secret: impl Into<String>) -> Self {
+        self.webhook = Some((url.into(), SecretString::from(secret.into())));
+        self
+    }
+
     /// Binds the address and starts serving, on the current tokio runtime.
     ///
     /// # Errors
@@ -135,9 +158,12 @@ impl SandboxBuilder {
         };
         let listener = TcpListener::bind(self.listen).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
+        tracing::info!(
+            server.address = %address,
+            "the sandbox listens; it is a development tool, never for production"
+        );
         let publishable_key = publishable_key(address)?;
-        let issuer = format!("https://{}", publishable_key.frontend_api());
-        let backend = Arc::new(self.into_backend(issuer)?);
+        let backend = Arc::new(self.into_backend(&publishable_key)?);
         let (stop, stopped) = oneshot::channel::<()>();
         let server = axum::serve(
             CuttableListener::new(listener, Arc::clone(&backend)),
@@ -162,7 +188,7 @@ impl SandboxBuilder {
         ))
     }
 
-    fn into_backend(mut self, issuer: String) -> Result<Backend, SandboxError> {
+    fn into_backend(mut self, publishable_key: &PublishableKey) -> Result<Backend, SandboxError> {
         let mut ids = Ids::new(self.deterministic);
         let instance_id = ids.next("ins");
         let secret_key = format!("sk_test_{}", ids.text(42));
@@ -173,11 +199,21 @@ impl SandboxBuilder {
             None if self.deterministic => SigningKey::development(instance_id.clone())?,
             None => SigningKey::generate(instance_id.clone())?,
         };
+        let webhooks = match self.webhook {
+            Some((url, secret)) => Some(Webhooks::new(
+                url,
+                secret.expose_secret(),
+                instance_id,
+                self.clock.clone(),
+            )?),
+            None => None,
+        };
         let store = Store::new(self.seed, ids, self.clock.now())?;
         Ok(Backend {
-            issuer,
+            issuer: format!("https://{}", publishable_key.frontend_api()),
+            cookie_suffix: publishable_key.cookie_suffix(),
             secret_key,
-            instance_id,
+            webhooks,
             token_lifetime: self.token_lifetime,
             clock: self.clock,
             faults: Faults::default(),

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::{
@@ -279,9 +279,31 @@ impl Sandbox {
     /// Where there is no such session.
     #[track_caller]
     pub fn set_active_organization(&self, session_id: &str, organization_id: Option<&str>) {
-        self.edit_session(session_id, |session| {
-            session.last_active_organization_id = organization_id.map(str::to_owned);
-        });
+        let organization = organization_id.map(str::to_owned);
+        known(session_id, self.backend.activate(session_id, organization));
+    }
+
+    /// Removes a user and ends their sessions, as the Backend API does.
+    pub fn delete_user(&self, user_id: &str) {
+        self.backend.delete_user(user_id);
+    }
+
+    /// Issues a refresh token of a session: the value of a `__refresh_…` cookie.
+    pub fn refresh_token(&self, session_id: &str) -> String {
+        self.backend.issue_refresh_token(session_id)
+    }
+
+    /// Returns the value of the `__client` cookie, which the Frontend API asks for.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no such session.
+    #[track_caller]
+    pub fn client_token(&self, session_id: &str) -> String {
+        let session = known(session_id, self.backend.session(session_id));
+        let key = self.backend.key();
+        let header = json!({"alg": "RS256", "kid": key.kid(), "typ": "JWT"});
+        key.sign(&header, &json!({"id": session.client_id}))
     }
 
     /// Replaces the signing key; tokens signed before verify no more.
@@ -300,7 +322,8 @@ impl Sandbox {
         &self.backend.faults
     }
 
-    /// Returns how many requests of an operation came in, as in `GetSession` or `GetJWKS`.
+    /// Returns how many requests of an operation came in, as in `GetSession` or `GetJWKS` (from
+    /// either API).
     pub fn requests(&self, operation: &str) -> usize {
         self.backend.counted(operation)
     }

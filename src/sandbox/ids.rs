@@ -44,6 +44,13 @@ pub(crate) fn random_text(length: usize) -> String {
         .collect()
 }
 
+/// Returns 32 random hexadecimal digits, the form of Clerk's trace IDs.
+pub(crate) fn trace_id() -> String {
+    let mut bytes = [0; 16];
+    let _ = rand::fill(&mut bytes);
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

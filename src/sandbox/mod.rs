@@ -28,6 +28,7 @@ mod signing;
 mod store;
 mod table;
 mod tokens;
+mod webhooks;
 
 pub use builder::{SandboxBuilder, SandboxError};
 pub use faults::{Faults, Outage};

@@ -145,7 +145,7 @@ impl Identifier {
             "id": id,
             "reserved": false,
             "verification": {
-                "object": match self { Self::Email => "verification_admin", Self::Phone => "verification_admin" },
+                "object": "verification_admin",
                 "status": "verified",
                 "strategy": "admin",
                 "attempts": null,
@@ -221,6 +221,7 @@ impl Membership {
                 "username": user.about.username,
                 "identifier": user.about.email_address.first(),
                 "image_url": user.image_url(),
+                "profile_image_url": user.image_url(),
                 "has_image": false,
             },
             "created_at": self.created_at,

@@ -1,5 +1,7 @@
 //! What the sandbox holds, and the rules that keep it whole.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 
 use super::{
@@ -30,6 +32,8 @@ pub(crate) struct Store {
     pub(crate) sessions: Table<SessionObject>,
     pub(crate) templates: Table<Template>,
     pub(crate) session_claims: Map<String, Value>,
+    /// Session IDs by refresh token.
+    pub(crate) refresh_tokens: HashMap<String, String>,
 }
 
 impl Store {
@@ -257,6 +261,33 @@ impl Store {
             },
             now,
         )
+    }
+
+    /// Removes a user with their memberships; their sessions end as removed.
+    pub(crate) fn remove_user(&mut self, id: &str, now: Timestamp) -> Option<User> {
+        let user = self.users.remove(id)?;
+        let memberships: Vec<String> = self
+            .memberships_of(id)
+            .iter()
+            .map(|membership| membership.id.clone())
+            .collect();
+        for membership in memberships {
+            self.memberships.remove(&membership);
+        }
+        for session in self.sessions.values_mut() {
+            if session.user_id == id && is_live(session) {
+                enter(session, SessionStatus::Removed, now);
+            }
+        }
+        Some(user)
+    }
+
+    /// Returns a role's permissions: those that another member with it has.
+    pub(crate) fn permissions_of_role(&self, role: &str) -> Vec<String> {
+        self.memberships
+            .find(|membership| membership.role() == role)
+            .map(|membership| membership.about.permissions.clone())
+            .unwrap_or_default()
     }
 
     /// Returns a session in the state that `now` puts it into.

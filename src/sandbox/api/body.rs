@@ -92,31 +92,28 @@ impl Body {
         }
     }
 
-    /// Returns a whole number in a range.
+    /// Returns a whole number in a range; as in JSON Schema, 60.0 is one.
     pub(crate) fn number(
         &self,
         name: &str,
-        least: u64,
-        most: u64,
+        least: u32,
+        most: u32,
     ) -> Result<Option<u64>, ApiError> {
         let number = match self.0.get(name) {
             None | Some(Value::Null) => return Ok(None),
-            Some(Value::Number(number)) => number,
-            Some(_) => return Err(format_invalid(name, "must be a whole number")),
+            Some(Value::Number(number)) => number.as_f64(),
+            Some(_) => None,
         };
-        // JSON Schema counts 60.0 as an integer.
-        let whole = number.as_f64().is_some_and(|float| float.fract() == 0.0);
-        if !whole {
-            return Err(format_invalid(name, "must be a whole number"));
+        let number = number.filter(|number| number.fract() == 0.0);
+        let number = number.ok_or_else(|| format_invalid(name, "must be a whole number"))?;
+        if number < f64::from(least) || number > f64::from(most) {
+            return Err(ApiError::parameter(
+                "form_param_value_invalid",
+                name,
+                "is out of range",
+            ));
         }
-        // A float past u64 saturates and is then out of range.
-        let value = number
-            .as_u64()
-            .or(number.as_f64().map(|float| float as u64));
-        let value = value.filter(|value| (least..=most).contains(value));
-        value
-            .map(Some)
-            .ok_or_else(|| ApiError::parameter("form_param_value_invalid", name, "is out of range"))
+        Ok(Some(number as u64))
     }
 
     pub(crate) fn object(&self, name: &str) -> Result<Option<Map<String, Value>>, ApiError> {

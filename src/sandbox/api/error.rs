@@ -9,7 +9,7 @@ use axum::{
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
-use crate::sandbox::ids::random_text;
+use crate::sandbox::ids::trace_id;
 
 /// An answer of the Backend API that says no.
 #[derive(Debug)]
@@ -99,7 +99,7 @@ impl IntoResponse for ApiError {
         if let Some(name) = self.parameter {
             error["meta"] = json!({"param_name": name});
         }
-        let trace_id = random_text(32).to_lowercase();
+        let trace_id = trace_id();
         let body: Value = json!({"errors": [error], "clerk_trace_id": trace_id});
         let mut response = (self.status, Json(body)).into_response();
         if let Some(wait) = self.retry_after {

@@ -2,18 +2,23 @@
 
 mod body;
 mod error;
+mod frontend;
 mod gate;
+mod jwt_templates;
+mod openapi;
+mod organizations;
 mod query;
+mod refresh;
 mod sessions;
+mod users;
 
 use std::sync::Arc;
 
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, State},
-    handler::Handler,
     middleware::from_fn_with_state,
-    routing::{MethodFilter, MethodRouter, on},
+    routing::{MethodRouter, delete, get, patch, post},
 };
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -22,19 +27,22 @@ use super::backend::Backend;
 use error::ApiError;
 use gate::{Api, Gate};
 
-/// Registers operations, each behind its gate.
-struct Operations {
-    backend: Arc<Backend>,
-}
+/// What an operation answers.
+type Answer = Result<Json<Value>, ApiError>;
+
+type Methods = MethodRouter<Arc<Backend>>;
+type Routes = Router<Arc<Backend>>;
 
 /// Returns the whole interface.
 pub(crate) fn router(backend: Arc<Backend>) -> Router {
-    let operations = Operations {
-        backend: Arc::clone(&backend),
-    };
-    operations
-        .sessions()
-        .merge(operations.keys())
+    let gates = Gates(Arc::clone(&backend));
+    sessions_routes(&gates)
+        .merge(users_routes(&gates))
+        .merge(organizations_routes(&gates))
+        .merge(jwt_templates_routes(&gates))
+        .merge(frontend_routes(&gates))
+        .route("/v1/jwks", gates.backend("GetJWKS", get(jwks)))
+        .route("/openapi.json", get(openapi::document))
         .fallback(async || ApiError::not_found("Resource"))
         .method_not_allowed_fallback(async || {
             ApiError::new(
@@ -47,71 +55,145 @@ pub(crate) fn router(backend: Arc<Backend>) -> Router {
         .with_state(backend)
 }
 
-impl Operations {
-    fn sessions(&self) -> Router<Arc<Backend>> {
-        Router::new()
-            .route(
-                "/v1/sessions",
-                self.get("GetSessionList", sessions::list)
-                    .merge(self.post("createSession", sessions::create)),
-            )
-            .route(
-                "/v1/sessions/{session_id}",
-                self.get("GetSession", sessions::get),
-            )
-            .route(
-                "/v1/sessions/{session_id}/revoke",
-                self.post("RevokeSession", sessions::revoke),
-            )
-            .route(
-                "/v1/sessions/{session_id}/tokens",
-                self.post("CreateSessionToken", sessions::create_token),
-            )
-            .route(
-                "/v1/sessions/{session_id}/tokens/{template_name}",
-                self.post(
-                    "CreateSessionTokenFromTemplate",
-                    sessions::create_token_from_template,
-                ),
-            )
+fn sessions_routes(gates: &Gates) -> Routes {
+    let collection = gates
+        .backend("GetSessionList", get(sessions::list))
+        .merge(gates.backend("createSession", post(sessions::create)));
+    let token_from_template = post(sessions::create_token_from_template);
+    Router::new()
+        .route("/v1/sessions", collection)
+        .route(
+            "/v1/sessions/{id}",
+            gates.backend("GetSession", get(sessions::get)),
+        )
+        .route(
+            "/v1/sessions/{id}/refresh",
+            gates.backend("RefreshSession", post(refresh::refresh)),
+        )
+        .route(
+            "/v1/sessions/{id}/revoke",
+            gates.backend("RevokeSession", post(sessions::revoke)),
+        )
+        .route(
+            "/v1/sessions/{id}/verify",
+            gates.backend("VerifySession", post(refresh::verify)),
+        )
+        .route(
+            "/v1/sessions/{id}/tokens",
+            gates.backend("CreateSessionToken", post(sessions::create_token)),
+        )
+        .route(
+            "/v1/sessions/{id}/tokens/{template_name}",
+            gates.backend("CreateSessionTokenFromTemplate", token_from_template),
+        )
+}
+
+fn users_routes(gates: &Gates) -> Routes {
+    let collection = gates
+        .backend("GetUserList", get(users::list))
+        .merge(gates.backend("CreateUser", post(users::create)));
+    let one = gates
+        .backend("GetUser", get(users::get))
+        .merge(gates.backend("DeleteUser", delete(users::delete)));
+    Router::new()
+        .route("/v1/users", collection)
+        .route(
+            "/v1/users/count",
+            gates.backend("GetUsersCount", get(users::count)),
+        )
+        .route("/v1/users/{id}", one)
+        .route(
+            "/v1/users/{id}/metadata",
+            gates.backend("UpdateUserMetadata", patch(users::update_metadata)),
+        )
+        .route(
+            "/v1/users/{id}/organization_memberships",
+            gates.backend("UsersGetOrganizationMemberships", get(users::memberships)),
+        )
+}
+
+fn organizations_routes(gates: &Gates) -> Routes {
+    let collection = gates
+        .backend("ListOrganizations", get(organizations::list))
+        .merge(gates.backend("CreateOrganization", post(organizations::create)));
+    let create_membership = post(organizations::create_membership);
+    let memberships = gates
+        .backend(
+            "ListOrganizationMemberships",
+            get(organizations::list_memberships),
+        )
+        .merge(gates.backend("CreateOrganizationMembership", create_membership));
+    Router::new()
+        .route("/v1/organizations", collection)
+        .route(
+            "/v1/organizations/{id}",
+            gates.backend("GetOrganization", get(organizations::get)),
+        )
+        .route("/v1/organizations/{id}/memberships", memberships)
+}
+
+fn jwt_templates_routes(gates: &Gates) -> Routes {
+    let collection = gates
+        .backend("ListJWTTemplates", get(jwt_templates::list))
+        .merge(gates.backend("CreateJWTTemplate", post(jwt_templates::create)));
+    let one = gates
+        .backend("GetJWTTemplate", get(jwt_templates::get))
+        .merge(gates.backend("UpdateJWTTemplate", patch(jwt_templates::update)))
+        .merge(gates.backend("DeleteJWTTemplate", delete(jwt_templates::delete)));
+    Router::new()
+        .route("/v1/jwt_templates", collection)
+        .route("/v1/jwt_templates/{id}", one)
+}
+
+// Clerk's names for these operations are its Frontend API's own.
+fn frontend_routes(gates: &Gates) -> Routes {
+    let token_from_template = post(frontend::create_token_from_template);
+    Router::new()
+        .route(
+            "/.well-known/jwks.json",
+            gates.frontend("GetJWKS", get(jwks)),
+        )
+        .route(
+            "/v1/client/sessions/{id}/end",
+            gates.frontend("endSession", post(frontend::end)),
+        )
+        .route(
+            "/v1/client/sessions/{id}/remove",
+            gates.frontend("removeSession", post(frontend::remove)),
+        )
+        .route(
+            "/v1/client/sessions/{id}/touch",
+            gates.frontend("touchSession", post(frontend::touch)),
+        )
+        .route(
+            "/v1/client/sessions/{id}/tokens",
+            gates.frontend("createSessionToken", post(frontend::create_token)),
+        )
+        .route(
+            "/v1/client/sessions/{id}/tokens/{template_name}",
+            gates.frontend("createSessionTokenWithTemplate", token_from_template),
+        )
+}
+
+/// Puts operations behind their gates.
+struct Gates(Arc<Backend>);
+
+impl Gates {
+    fn backend(&self, operation: &'static str, methods: Methods) -> Methods {
+        self.gate(operation, Api::Backend, methods)
     }
 
-    fn keys(&self) -> Router<Arc<Backend>> {
-        let frontend = self.gated(MethodFilter::GET, "GetFrontendJWKS", Api::Frontend, jwks);
-        Router::new()
-            .route("/v1/jwks", self.get("GetJWKS", jwks))
-            .route("/.well-known/jwks.json", frontend)
+    fn frontend(&self, operation: &'static str, methods: Methods) -> Methods {
+        self.gate(operation, Api::Frontend, methods)
     }
 
-    fn get<H: Handler<T, Arc<Backend>>, T: 'static>(
-        &self,
-        operation: &'static str,
-        handler: H,
-    ) -> MethodRouter<Arc<Backend>> {
-        self.gated(MethodFilter::GET, operation, Api::Backend, handler)
-    }
-
-    fn post<H: Handler<T, Arc<Backend>>, T: 'static>(
-        &self,
-        operation: &'static str,
-        handler: H,
-    ) -> MethodRouter<Arc<Backend>> {
-        self.gated(MethodFilter::POST, operation, Api::Backend, handler)
-    }
-
-    fn gated<H: Handler<T, Arc<Backend>>, T: 'static>(
-        &self,
-        method: MethodFilter,
-        operation: &'static str,
-        api: Api,
-        handler: H,
-    ) -> MethodRouter<Arc<Backend>> {
+    fn gate(&self, operation: &'static str, api: Api, methods: Methods) -> Methods {
         let gate = Gate {
-            backend: Arc::clone(&self.backend),
+            backend: Arc::clone(&self.0),
             operation,
             api,
         };
-        on(method, handler).route_layer(from_fn_with_state(gate, gate::pass))
+        methods.route_layer(from_fn_with_state(gate, gate::pass))
     }
 }
 

@@ -56,29 +56,36 @@ impl Query {
         let Some(text) = self.raw(name) else {
             return Ok(None);
         };
-        let number = whole_number(text).ok_or_else(|| {
-            ApiError::parameter("form_param_format_invalid", name, "must be a whole number")
-        })?;
-        let fits = usize::try_from(number)
-            .ok()
-            .filter(|number| (least..=most).contains(number));
-        fits.map(Some)
-            .ok_or_else(|| ApiError::parameter("form_param_value_invalid", name, "is out of range"))
+        let (negative, digits) = match text.strip_prefix('-') {
+            Some(digits) => (true, digits),
+            None => (false, text),
+        };
+        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            let message = "must be a whole number";
+            return Err(ApiError::parameter(
+                "form_param_format_invalid",
+                name,
+                message,
+            ));
+        }
+        // Digits alone fail only by being too many.
+        let number: usize = digits.parse().unwrap_or(usize::MAX);
+        if (negative && number > 0) || number < least || number > most {
+            let message = "is out of range";
+            return Err(ApiError::parameter(
+                "form_param_value_invalid",
+                name,
+                message,
+            ));
+        }
+        Ok(Some(number))
     }
 
-    fn raw(&self, name: &str) -> Option<&str> {
+    /// Returns a parameter's first value as it came.
+    pub(crate) fn raw(&self, name: &str) -> Option<&str> {
         let mut named = self.0.iter().filter(|(key, _)| key == name);
         named.next().map(|(_, value)| value.as_str())
     }
-}
-
-// Past i128, a number is out of range and not malformed.
-fn whole_number(text: &str) -> Option<i128> {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    Some(text.parse().unwrap_or(i128::MAX))
 }
 
 impl Page {

@@ -7,6 +7,7 @@ use http::Uri;
 use serde_json::{Value, json};
 
 use super::{
+    Answer,
     body::{Body, Segments},
     error::ApiError,
     gate::ApiVersion,
@@ -17,8 +18,6 @@ use crate::{
     sandbox::backend::{Backend, MintError, MintRequest},
     session::SessionStatus,
 };
-
-type Answer = Result<Json<Value>, ApiError>;
 
 /// What `status` may filter by: `pending` is not among them.
 const LISTED_STATUSES: [SessionStatus; 7] = [
@@ -137,7 +136,7 @@ fn lifetime(body: &Body) -> Result<Option<u64>, ApiError> {
 }
 
 fn listed_status(query: &Query) -> Result<Option<SessionStatus>, ApiError> {
-    let Some(word) = query.text("status") else {
+    let Some(word) = query.raw("status") else {
         return Ok(None);
     };
     let status = LISTED_STATUSES
