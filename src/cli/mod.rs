@@ -1,10 +1,10 @@
 //! The command line: a file a command.
 
-mod sessions;
 mod check;
 mod completions;
 mod config_args;
 mod schema;
+mod sessions;
 
 use std::process::ExitCode;
 
