@@ -96,7 +96,7 @@ impl Rejection {
             Cause::Header(_) => StatusCode::FORBIDDEN,
             Cause::LayerMissing => StatusCode::INTERNAL_SERVER_ERROR,
             #[cfg(feature = "gateway")]
-            Cause::Request(RequestError::Connect) => StatusCode::METHOD_NOT_ALLOWED,
+            Cause::Request(RequestError::MethodNotAllowed) => StatusCode::METHOD_NOT_ALLOWED,
             #[cfg(feature = "gateway")]
             Cause::Request(_) => StatusCode::BAD_REQUEST,
             #[cfg(feature = "gateway")]

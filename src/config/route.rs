@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use crate::mutate::managed_headers::SessionField;
+
 use super::{
     duration::Period,
     session::{CredentialSection, VerifyMode},
@@ -32,30 +34,6 @@ pub(crate) enum CredentialFate {
     Forward,
     /// It stays here.
     Remove,
-}
-
-/// What of a session a header tells.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum SessionField {
-    /// Who impersonates the user.
-    Actor,
-    /// The client's ID.
-    ClientId,
-    /// The organization's ID.
-    OrgId,
-    /// The member's permissions, comma-separated.
-    OrgPermissions,
-    /// The member's role.
-    OrgRole,
-    /// The organization's slug.
-    OrgSlug,
-    /// The session's ID.
-    SessionId,
-    /// The session's status.
-    Status,
-    /// The user's ID.
-    UserId,
 }
 
 /// One `[[route]]` as it is written.

@@ -8,46 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{checks, error::Findings};
-
-/// How sessions are proven.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum VerifyMode {
-    /// By the token alone.
-    Networkless,
-    /// By the token and the Sessions API.
-    SessionsApi,
-}
-
-/// Which operation of the Sessions API is asked.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Operation {
-    /// `GET /sessions/{id}`.
-    Get,
-    /// The deprecated `POST /sessions/{id}/verify`.
-    Verify,
-}
-
-/// What a pending session is.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Pending {
-    /// Signed in.
-    Accept,
-    /// Signed out.
-    SignedOut,
-}
-
-/// What happens where Clerk cannot be asked.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum OnUnavailable {
-    /// 503.
-    Deny,
-    /// A valid token is enough.
-    Networkless,
-}
+pub(crate) use crate::verify::{OnUnavailable, Operation, Pending, VerifyMode};
 
 /// Where a credential is looked for, as it is written.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]

@@ -19,18 +19,28 @@ pub(crate) struct ManagedNames {
 pub(crate) struct HeaderSet(Vec<(HeaderName, SessionField)>);
 
 /// A field of the session that a header can carry.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(
+    Clone, Copy, Debug, Eq, PartialEq, schemars::JsonSchema, serde::Deserialize, serde::Serialize,
+)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum SessionField {
-    /// The impersonator's ID.
+    /// Who impersonates the user.
     Actor,
+    /// The client's ID.
     ClientId,
-    OrganizationId,
-    /// Comma-separated.
-    OrganizationPermissions,
-    OrganizationRole,
-    OrganizationSlug,
+    /// The organization's ID.
+    OrgId,
+    /// The member's permissions, comma-separated.
+    OrgPermissions,
+    /// The member's role.
+    OrgRole,
+    /// The organization's slug.
+    OrgSlug,
+    /// The session's ID.
     SessionId,
+    /// The session's status.
     Status,
+    /// The user's ID.
     UserId,
 }
 
@@ -106,15 +116,15 @@ impl SessionField {
         let text = match self {
             Self::Actor => session.actor().map(|actor| actor.sub.as_str()),
             Self::ClientId => session.client_id(),
-            Self::OrganizationId => organization.map(|organization| organization.id.as_str()),
-            Self::OrganizationPermissions => {
+            Self::OrgId => organization.map(|organization| organization.id.as_str()),
+            Self::OrgPermissions => {
                 let Some(organization) = organization else {
                     return Ok(None);
                 };
                 return header_value(&organization.permissions.join(",")).map(Some);
             }
-            Self::OrganizationRole => organization.and_then(|org| org.role.as_deref()),
-            Self::OrganizationSlug => organization.and_then(|org| org.slug.as_deref()),
+            Self::OrgRole => organization.and_then(|org| org.role.as_deref()),
+            Self::OrgSlug => organization.and_then(|org| org.slug.as_deref()),
             Self::SessionId => Some(session.id()),
             Self::Status => Some(session.status().as_str()),
             Self::UserId => Some(session.user_id()),

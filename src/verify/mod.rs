@@ -36,6 +36,11 @@ use crate::credential::CredentialError;
 
 /// How sessions are verified.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[cfg_attr(
+    feature = "gateway",
+    derive(schemars::JsonSchema, serde::Deserialize, serde::Serialize)
+)]
+#[cfg_attr(feature = "gateway", serde(rename_all = "kebab-case"))]
 pub enum VerifyMode {
     /// By the token alone: a revoked session lives on until its token ends.
     Networkless,

@@ -30,6 +30,11 @@ pub struct TokenProfile {
 
 /// What a session with outstanding tasks (`sts: pending`) counts as.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[cfg_attr(
+    feature = "gateway",
+    derive(schemars::JsonSchema, serde::Deserialize, serde::Serialize)
+)]
+#[cfg_attr(feature = "gateway", serde(rename_all = "kebab-case"))]
 pub enum Pending {
     /// Signed out, as Clerk's SDKs have it.
     #[default]

@@ -26,6 +26,11 @@ const BARE_LOOKUPS_PER_SECOND: i64 = 5;
 
 /// Which operation of the Sessions API is asked.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(
+    feature = "gateway",
+    derive(schemars::JsonSchema, serde::Deserialize, serde::Serialize)
+)]
+#[cfg_attr(feature = "gateway", serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum Operation {
     /// `GET /sessions/{id}`.

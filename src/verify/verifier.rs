@@ -47,6 +47,11 @@ pub(crate) struct Verifier {
 /// What happens to a valid token where Clerk cannot be asked about its session.
 #[cfg(feature = "client")]
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[cfg_attr(
+    feature = "gateway",
+    derive(schemars::JsonSchema, serde::Deserialize, serde::Serialize)
+)]
+#[cfg_attr(feature = "gateway", serde(rename_all = "kebab-case"))]
 pub enum OnUnavailable {
     /// It is refused: 503.
     #[default]
