@@ -18,6 +18,8 @@ pub mod layer;
 
 mod credential;
 mod mutate;
+#[cfg(feature = "gateway")]
+mod pipeline;
 mod policy;
 #[cfg(feature = "gateway")]
 mod proxy;

@@ -105,14 +105,20 @@ impl Client {
     pub async fn jwks(&self) -> Result<Bytes, Error> {
         let call = Call {
             max_body: MAX_JWKS,
-            ..self.call(Method::GET, "/jwks")
+            ..self.call("GetJWKS", Method::GET, "/jwks")
         };
         self.0.jwks.send(call).await
     }
 
     /// Starts a call; what comes from outside in `path` must have been checked.
-    pub(super) fn call(&self, method: Method, path: &str) -> Call {
-        Call::new(method, endpoint::under(&self.0.base, path))
+    pub(super) fn call(&self, operation: &'static str, method: Method, path: &str) -> Call {
+        Call::new(operation, method, endpoint::under(&self.0.base, path))
+    }
+
+    /// Tells whether Clerk refused the secret key when it was last sent.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn is_key_refused(&self) -> bool {
+        self.0.api.is_key_refused() || self.0.jwks.is_key_refused()
     }
 
     pub(super) async fn send(&self, call: Call) -> Result<Bytes, Error> {

@@ -168,6 +168,17 @@ impl Error {
         matches!(self.status(), Some(401 | 403))
     }
 
+    /// Tells whether Clerk speaks of the secret key itself, and not of what was asked with it.
+    pub(super) fn names_the_key(&self) -> bool {
+        let codes = [
+            "authentication_invalid",
+            "authorization_header_format_invalid",
+            "clerk_key_invalid",
+            "could_not_authenticate_request",
+        ];
+        self.is_unauthorized_key() && self.code().is_none_or(|code| codes.contains(&code))
+    }
+
     pub(super) fn transport(error: reqwest::Error) -> Self {
         let connect = error.is_connect();
         let source: Arc<dyn StdError + Send + Sync> = Arc::new(error.without_url());

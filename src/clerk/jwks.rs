@@ -50,7 +50,7 @@ impl PublicJwks {
     pub async fn fetch(&self) -> Result<Bytes, Error> {
         let call = Call {
             max_body: MAX_JWKS,
-            ..Call::new(Method::GET, self.url.clone())
+            ..Call::new("GetPublicJWKS", Method::GET, self.url.clone())
         };
         self.transport.send(call).await
     }

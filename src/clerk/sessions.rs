@@ -57,7 +57,9 @@ impl Sessions {
     ///
     /// <https://clerk.com/docs/reference/backend-api/tag/Sessions#operation/GetSessionList>
     pub async fn list(&self, query: &SessionQuery) -> Result<SessionPage, Error> {
-        let mut call = self.client()?.call(Method::GET, "/sessions");
+        let mut call = self
+            .client()?
+            .call("GetSessionList", Method::GET, "/sessions");
         query.write(&mut call.url)?;
         self.send(call).await
     }
@@ -100,7 +102,7 @@ impl Sessions {
     pub async fn get(&self, session_id: &str) -> Result<SessionObject, Error> {
         let id = SessionId::parse(session_id)?;
         let path = format!("/sessions/{}", id.as_str());
-        self.send_for(id, self.client()?.call(Method::GET, &path))
+        self.send_for(id, self.client()?.call("GetSession", Method::GET, &path))
             .await
     }
 
@@ -127,7 +129,8 @@ impl Sessions {
                 "active_organization_id": organization.as_str(),
             }),
         };
-        self.send(self.post("/sessions", Some(json(&body)))?).await
+        self.send(self.post("createSession", "/sessions", Some(json(&body)))?)
+            .await
     }
 
     /// Verifies a session, and its token where one is given: `POST /sessions/{session_id}/verify`.
@@ -150,7 +153,11 @@ impl Sessions {
         let path = format!("/sessions/{}/verify", id.as_str());
         let call = Call {
             api_version: Some(VERIFY_VERSION),
-            ..self.post(&path, token.map(|token| json(&json!({ "token": token }))))?
+            ..self.post(
+                "VerifySession",
+                &path,
+                token.map(|token| json(&json!({ "token": token }))),
+            )?
         };
         self.send_for(id, call).await
     }
@@ -167,7 +174,9 @@ impl Sessions {
     pub async fn revoke(&self, session_id: &str) -> Result<SessionObject, Error> {
         let id = SessionId::parse(session_id)?;
         let path = format!("/sessions/{}/revoke", id.as_str());
-        let session = self.send_for(id, self.post(&path, None)?).await?;
+        let session = self
+            .send_for(id, self.post("RevokeSession", &path, None)?)
+            .await?;
         if let Some((revocations, clock)) = &self.recorder {
             revocations.revoke(session_id, clock.now());
         }
@@ -188,7 +197,7 @@ impl Sessions {
     ) -> Result<Refreshed, Error> {
         let id = SessionId::parse(session_id)?;
         let path = format!("/sessions/{}/refresh", id.as_str());
-        let mut call = self.post(&path, Some(request.body()))?;
+        let mut call = self.post("RefreshSession", &path, Some(request.body()))?;
         if request.suffixed_cookies {
             call.url.set_query(Some("suffixed_cookies=true"));
         }
@@ -211,7 +220,8 @@ impl Sessions {
     ) -> Result<MintedToken, Error> {
         let id = SessionId::parse(session_id)?;
         let path = format!("/sessions/{}/tokens", id.as_str());
-        self.send(self.post(&path, expires_in(lifetime)?)?).await
+        self.send(self.post("CreateSessionToken", &path, expires_in(lifetime)?)?)
+            .await
     }
 
     /// Mints a template token: `POST /sessions/{session_id}/tokens/{template_name}`.
@@ -233,17 +243,27 @@ impl Sessions {
         let id = SessionId::parse(session_id)?;
         let template = TemplateName::parse(template_name)?;
         let path = format!("/sessions/{}/tokens/{}", id.as_str(), template.as_str());
-        self.send(self.post(&path, expires_in(lifetime)?)?).await
+        self.send(self.post(
+            "CreateSessionTokenFromTemplate",
+            &path,
+            expires_in(lifetime)?,
+        )?)
+        .await
     }
 
     fn client(&self) -> Result<&Client, Error> {
         self.client.as_ref().ok_or(Error::NoSecretKey)
     }
 
-    fn post(&self, path: &str, body: Option<Bytes>) -> Result<Call, Error> {
+    fn post(
+        &self,
+        operation: &'static str,
+        path: &str,
+        body: Option<Bytes>,
+    ) -> Result<Call, Error> {
         Ok(Call {
             body,
-            ..self.client()?.call(Method::POST, path)
+            ..self.client()?.call(operation, Method::POST, path)
         })
     }
 

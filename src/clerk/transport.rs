@@ -1,6 +1,9 @@
 //! One call to Clerk: the attempts, their pauses, and a body that is never longer than wanted.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use http::{
@@ -15,7 +18,7 @@ use super::{
     model::ClerkErrors,
     retry::{is_safe, pause, retry_after},
 };
-use crate::time::Clock;
+use crate::{telemetry::metrics, time::Clock};
 
 /// The most of an ordinary answer that is read, in bytes.
 const MAX_BODY: usize = 1024 * 1024;
@@ -54,6 +57,8 @@ impl Default for Limits {
 
 /// What is asked of Clerk.
 pub(super) struct Call {
+    /// Clerk's name of the operation, for metrics.
+    pub(super) operation: &'static str,
     pub(super) method: Method,
     pub(super) url: Url,
     /// JSON; absent: a body of no length.
@@ -66,8 +71,9 @@ pub(super) struct Call {
 
 impl Call {
     /// Asks without a body, for an ordinary answer.
-    pub(super) fn new(method: Method, url: Url) -> Self {
+    pub(super) fn new(operation: &'static str, method: Method, url: Url) -> Self {
         Self {
+            operation,
             method,
             url,
             body: None,
@@ -77,12 +83,23 @@ impl Call {
     }
 }
 
+/// Names a call's end for metrics.
+fn outcome(result: &Result<Bytes, Error>) -> &'static str {
+    match result {
+        Ok(_) => "ok",
+        Err(Error::RateLimited { .. }) => "rate_limited",
+        Err(error) if error.is_unavailable() => "unavailable",
+        Err(_) => "refused",
+    }
+}
+
 /// Makes calls, within limits.
 pub(super) struct Transport {
     http: reqwest::Client,
     limits: Limits,
     clock: Clock,
     gate: Gate,
+    key_refused: AtomicBool,
 }
 
 impl Transport {
@@ -92,15 +109,38 @@ impl Transport {
             limits,
             gate: Gate::new(clock.clone()),
             clock,
+            key_refused: AtomicBool::new(false),
         }
     }
 
     /// Makes a call, again where that is safe, until the total time-out; returns a 2xx's body.
     pub(super) async fn send(&self, call: Call) -> Result<Bytes, Error> {
-        let deadline = Instant::now() + self.limits.timeout.min(MAX_TIMEOUT);
-        timeout_at(deadline, self.attempts(&call, deadline))
+        let began = Instant::now();
+        let deadline = began + self.limits.timeout.min(MAX_TIMEOUT);
+        let result = timeout_at(deadline, self.attempts(&call, deadline))
             .await
-            .unwrap_or(Err(Error::TimedOut))
+            .unwrap_or(Err(Error::TimedOut));
+        metrics::clerk_request(call.operation, outcome(&result), began.elapsed());
+        self.note_key(&result);
+        result
+    }
+
+    /// Tells whether Clerk refused the secret key when it was last sent.
+    #[cfg(feature = "gateway")]
+    pub(super) fn is_key_refused(&self) -> bool {
+        self.key_refused.load(Ordering::Relaxed)
+    }
+
+    fn note_key(&self, result: &Result<Bytes, Error>) {
+        match result {
+            Ok(_) => self.key_refused.store(false, Ordering::Relaxed),
+            Err(error) if error.names_the_key() => {
+                if !self.key_refused.swap(true, Ordering::Relaxed) {
+                    tracing::error!(%error, "clerk refuses the secret key: check CLERK_SECRET_KEY");
+                }
+            }
+            Err(_) => {}
+        }
     }
 
     async fn attempts(&self, call: &Call, deadline: Instant) -> Result<Bytes, Error> {

@@ -50,9 +50,7 @@ impl ConfigArgs {
     /// The exit status, after every problem was written to stderr.
     pub(super) fn load(&self) -> Result<Loaded, ExitCode> {
         let loaded = config::load(&self.sources()).map_err(|error| report(&error))?;
-        for warning in &loaded.warnings {
-            eprintln!("warning: {warning}");
-        }
+        warn(&loaded);
         Ok(loaded)
     }
 
@@ -96,11 +94,20 @@ impl ConfigArgs {
             env: config::process_env(),
             flags: flags.into_iter().filter_map(given).collect(),
             upstream: self.upstream.clone(),
+            built_in: None,
         }
     }
 }
 
-fn report(error: &ConfigError) -> ExitCode {
+/// Writes warnings to stderr.
+pub(super) fn warn(loaded: &Loaded) {
+    for warning in &loaded.warnings {
+        eprintln!("warning: {warning}");
+    }
+}
+
+/// Writes every problem to stderr, and returns the status to exit with.
+pub(super) fn report(error: &ConfigError) -> ExitCode {
     for problem in &error.problems {
         eprintln!("error: {problem}");
     }

@@ -1,9 +1,13 @@
 //! The command line: a file a command.
 
+mod build;
 mod check;
 mod completions;
 mod config_args;
+mod dev;
+mod sandbox;
 mod schema;
+mod serve;
 mod sessions;
 
 use std::process::ExitCode;
@@ -32,8 +36,16 @@ enum Command {
     Check(Box<check::Args>),
     /// Print a shell's completion script.
     Completions(completions::Args),
+    /// Run sandbox, demo upstream and gateway in one process, and print lines to try it with.
+    Dev(dev::Args),
+    /// Run an in-memory Clerk for SDKs, tests and local work.
+    Sandbox(Box<sandbox::SandboxArgs>),
     /// Print the JSON schema of the configuration file.
     Schema,
+    /// Run the gateway.
+    Serve(Box<serve::Args>),
+    /// Use the Sessions API from a shell, with CLERK_SECRET_KEY (and CLERK_API_URL).
+    Sessions(Box<sessions::SessionsArgs>),
 }
 
 /// Runs the program that the process's arguments ask for.
@@ -46,7 +58,46 @@ pub fn main() -> ExitCode {
     match cli.command {
         Command::Check(args) => check::run(&args),
         Command::Completions(args) => completions::run(&args),
+        Command::Dev(args) => dev::run(&args),
+        Command::Sandbox(args) => run_sandbox(*args),
         Command::Schema => schema::run(),
+        Command::Serve(args) => serve::run(&args),
+        Command::Sessions(args) => run_sessions(*args),
+    }
+}
+
+fn run_sandbox(args: sandbox::SandboxArgs) -> ExitCode {
+    let runtime = match serve::runtime(0) {
+        Ok(runtime) => runtime,
+        Err(status) => return status,
+    };
+    match runtime.block_on(sandbox::run(args)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(BAD_USAGE)
+        }
+    }
+}
+
+fn run_sessions(args: sessions::SessionsArgs) -> ExitCode {
+    let client = match sessions::client_from_env() {
+        Ok(client) => client,
+        Err(message) => {
+            eprintln!("error: {message}");
+            return ExitCode::from(BAD_USAGE);
+        }
+    };
+    let runtime = match serve::runtime(1) {
+        Ok(runtime) => runtime,
+        Err(status) => return status,
+    };
+    match runtime.block_on(sessions::run(args, client, &mut std::io::stdout())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -1,6 +1,10 @@
 //! Brings file, environment and flags together.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use super::{
     document::{Document, FileText},
@@ -19,6 +23,8 @@ use super::{
 pub(crate) struct Sources {
     /// The file, if there is one.
     pub(crate) file: Option<PathBuf>,
+    /// A configuration of the program's own, in place of a file.
+    pub(crate) built_in: Option<String>,
     /// The environment, usually [`env::process`].
     pub(crate) env: BTreeMap<String, String>,
     /// The flags that were given.
@@ -97,6 +103,12 @@ pub(crate) fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
 }
 
 fn read_file(sources: &Sources) -> Result<Option<FileText>, ConfigError> {
+    if let Some(text) = &sources.built_in {
+        return Ok(Some(FileText {
+            path: Path::new("built-in configuration").into(),
+            text: text.clone(),
+        }));
+    }
     let Some(path) = &sources.file else {
         return Ok(None);
     };

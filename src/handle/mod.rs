@@ -61,6 +61,13 @@ struct Inner {
     on_unavailable: OnUnavailable,
 }
 
+/// Why sessions cannot be verified now.
+#[cfg(feature = "gateway")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NotReady {
+    pub(crate) reason: &'static str,
+}
+
 /// What one layer or route changes of its instance's verification.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct VerifierOptions {
@@ -183,6 +190,23 @@ impl Clerk {
             operation: inner.operation,
             on_unavailable: inner.on_unavailable,
         }))
+    }
+
+    /// Tells whether sessions could be verified now; fetches the keys where they are not at hand.
+    #[cfg(feature = "gateway")]
+    pub(crate) async fn ready(&self) -> Result<(), NotReady> {
+        let refused = |client: &Client| client.is_key_refused();
+        if self.0.client.as_ref().is_some_and(refused) {
+            return Err(NotReady {
+                reason: "secret-key-invalid",
+            });
+        }
+        match self.0.keys.load(self.0.clock.now()).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(NotReady {
+                reason: "jwks-unavailable",
+            }),
+        }
     }
 
     pub(crate) fn template_tokens(&self) -> Result<Arc<TemplateTokens>, SetupError> {

@@ -19,6 +19,7 @@ use crate::{
     clerk::{Client, Error, outage::Outage},
     revocation::Revocations,
     session::Session,
+    telemetry::metrics::{self, CacheResult},
     time::{Clock, Timestamp},
     verify::session_status::{SessionAnswer, SessionStatuses},
 };
@@ -32,6 +33,8 @@ pub struct TemplateToken(Arc<Minted>);
 struct Minted {
     jwt: String,
     bearer: HeaderValue,
+    #[cfg(feature = "gateway")]
+    value: HeaderValue,
     expires_at: Timestamp,
 }
 
@@ -106,6 +109,12 @@ impl TemplateToken {
         self.0.bearer.clone()
     }
 
+    /// Returns the bare token as a header value that is marked sensitive.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn value(&self) -> HeaderValue {
+        self.0.value.clone()
+    }
+
     /// Returns the token's `exp`.
     pub fn expires_at(&self) -> Timestamp {
         self.0.expires_at
@@ -113,15 +122,14 @@ impl TemplateToken {
 
     fn read(jwt: String, now: Timestamp) -> Result<Self, TemplateTokenError> {
         let expires_at = expiry(&jwt).ok_or(TemplateTokenError::Unreadable)?;
-        let bearer = HeaderValue::try_from(format!("Bearer {jwt}"));
-        let mut bearer = bearer.map_err(|_| TemplateTokenError::Unreadable)?;
-        bearer.set_sensitive(true);
         if expires_at <= now {
             return Err(TemplateTokenError::Unreadable);
         }
         Ok(Self(Arc::new(Minted {
+            bearer: secret_value(format!("Bearer {jwt}"))?,
+            #[cfg(feature = "gateway")]
+            value: secret_value(jwt.clone())?,
             jwt,
-            bearer,
             expires_at,
         })))
     }
@@ -159,13 +167,20 @@ impl TemplateTokens {
     ) -> Option<TemplateToken> {
         let query = TokenQuery { session, request };
         match self.cache.recall(&query, now, Staleness::Refuse) {
-            Recall::Fresh(token) | Recall::Stale(token) => Some(token),
+            Recall::Fresh(token) | Recall::Stale(token) => {
+                metrics::template_token_cache(CacheResult::Hit);
+                Some(token)
+            }
             Recall::Due(token) => {
+                metrics::template_token_cache(CacheResult::Hit);
                 let mint = Arc::clone(self).mint(session.clone(), Arc::clone(request), now);
                 self.cache.refresh(TokenKey::of(&query), now, mint);
                 Some(token)
             }
-            Recall::Missing => None,
+            Recall::Missing => {
+                metrics::template_token_cache(CacheResult::Miss);
+                None
+            }
         }
     }
 
@@ -337,6 +352,12 @@ impl fmt::Debug for TemplateTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TemplateTokens").finish_non_exhaustive()
     }
+}
+
+fn secret_value(text: String) -> Result<HeaderValue, TemplateTokenError> {
+    let mut value = HeaderValue::try_from(text).map_err(|_| TemplateTokenError::Unreadable)?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// Serves a token until a little before its end, refreshing it in the last quarter.

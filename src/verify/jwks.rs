@@ -18,6 +18,7 @@ use super::{
 use crate::{
     cache::{Excuse, FetchError, Flight, Flights},
     clerk::{Client, Error, PublicJwks, outage::Outage},
+    telemetry::metrics,
     time::Timestamp,
 };
 
@@ -107,8 +108,12 @@ impl RemoteKeys {
         let fetch = async move { fetcher.fetch(now).await };
         self.flights
             .join((), fetch, move |(), landed| match landed {
-                Ok(keys) => keeper.loaded.store(Some(keys)),
+                Ok(keys) => {
+                    metrics::jwks_refresh("ok");
+                    keeper.loaded.store(Some(keys));
+                }
                 Err(error) => {
+                    metrics::jwks_refresh("failed");
                     // Not knowing is no reason to refuse the next token with this `kid` for long.
                     let soon = now.plus(RETRY_AFTER).as_millis();
                     keeper.unknown_kid_at.fetch_min(soon, Ordering::Relaxed);

@@ -14,6 +14,7 @@ use crate::{
     cache::{Cache, CacheOptions, Failure, Fetched, Lifetime, Recall, Staleness},
     clerk::{Client, Error, model::SessionObject},
     session::{Actor, Organization, Proof, Session, SessionData, SessionStatus},
+    telemetry::metrics::{self, CacheResult},
     time::Timestamp,
 };
 
@@ -136,14 +137,25 @@ impl SessionStatuses {
         staleness: Staleness,
     ) -> Option<SessionAnswer> {
         match self.cache.recall(session_id, now, staleness) {
-            Recall::Fresh(answer) | Recall::Stale(answer) => Some(answer),
+            Recall::Fresh(answer) => {
+                metrics::session_cache(answer.as_result());
+                Some(answer)
+            }
+            Recall::Stale(answer) => {
+                metrics::session_cache(CacheResult::Stale);
+                Some(answer)
+            }
             Recall::Due(answer) => {
+                metrics::session_cache(CacheResult::Stale);
                 let id = session_id.to_owned();
                 self.cache
                     .refresh(id.clone(), now, Arc::clone(self).fetch(id, None, now));
                 Some(answer)
             }
-            Recall::Missing => None,
+            Recall::Missing => {
+                metrics::session_cache(CacheResult::Miss);
+                None
+            }
         }
     }
 
@@ -240,7 +252,14 @@ impl SessionAnswer {
         Self::Known(Arc::new(SessionFacts::from(object)))
     }
 
-    /// Judges the session for a token's user.
+    fn as_result(&self) -> CacheResult {
+        match self {
+            Self::Known(facts) if facts.status == SessionStatus::Active => CacheResult::Hit,
+            _ => CacheResult::Negative,
+        }
+    }
+
+    /// Returns the session's facts, if it is good.
     pub(crate) fn facts(
         &self,
         accept_pending: bool,

@@ -23,6 +23,7 @@ use crate::{
     credential::{ClientUat, Credential},
     revocation::Revocations,
     session::Session,
+    telemetry::metrics::{self, CacheResult},
     time::Timestamp,
 };
 
@@ -109,8 +110,10 @@ impl Verifier {
         if let Some(proven) = self.tokens.get(self.number, token, keys.generation)
             && !self.profile.is_expired(&proven.session, now)
         {
+            metrics::token_cache(CacheResult::Hit);
             return Ok(proven);
         }
+        metrics::token_cache(CacheResult::Miss);
         let session = session_token::verify(token, &keys.set, &self.profile, now)?;
         let generation = keys.generation;
         Ok(self

@@ -30,6 +30,21 @@ pub(crate) struct SessionsArgs {
     json: bool,
 }
 
+/// Makes the client that the environment names.
+pub(super) fn client_from_env() -> Result<Client, String> {
+    let key = std::env::var("CLERK_SECRET_KEY").unwrap_or_default();
+    if key.is_empty() {
+        return Err("CLERK_SECRET_KEY is not set: it is the instance's secret key".to_owned());
+    }
+    let mut builder = Client::builder(key.into());
+    if let Ok(url) = std::env::var("CLERK_API_URL")
+        && !url.is_empty()
+    {
+        builder = builder.api_url(&url);
+    }
+    builder.build().map_err(|error| error.to_string())
+}
+
 #[derive(Debug, Subcommand)]
 enum Operation {
     /// List a user's or a client's sessions, newest first

@@ -1,0 +1,293 @@
+//! From checked settings to what runs: the handle, the routes, the pipeline.
+
+use std::{collections::HashMap, sync::Arc};
+
+use http::header::AUTHORIZATION;
+use ipnet::IpNet;
+use secrecy::ExposeSecret;
+
+use crate::{
+    config::{
+        Auth, ConfigError, CredentialFate as CredentialSetting, CredentialSettings, KeySettings,
+        Loaded, RequireSettings, RouteSettings, Settings, TokenSettings, UpstreamSettings,
+    },
+    credential::{Source, Sources},
+    handle::{CacheSettings, Clerk, ClerkBuilder, SetupError, VerifierOptions},
+    mutate::{
+        managed_headers::{HeaderSet, ManagedNames},
+        template_token::{OrganizationRule, TokenRequest},
+    },
+    pipeline::{CredentialFate, Pipeline, Route},
+    policy::Requirement,
+    proxy::{self, ProxyConfig, ReverseProxy, Upstream},
+    request::TrustedProxies,
+    route::{Pattern, Table},
+    rule::{self, Rule, TokenOutput},
+    server::Target,
+    telemetry::traffic::RouteCounter,
+};
+
+/// Makes the handle of the configured instance.
+///
+/// # Errors
+///
+/// What shows only now, such as a key that is none, with its place in the configuration.
+pub(super) fn clerk(loaded: &Loaded) -> Result<Clerk, ConfigError> {
+    let settings = &loaded.settings;
+    let clerk = &settings.clerk;
+    let session = &settings.session;
+    let mut builder = Clerk::builder()
+        .issuer(clerk.instance.issuer())
+        .clock_skew(clerk.clock_skew)
+        .max_token_lifetime(clerk.max_token_lifetime)
+        .audience(clerk.audience.clone())
+        .pending(session.pending)
+        .operation(session.operation)
+        .on_unavailable(session.on_unavailable)
+        .api_url(clerk.api_url.to_string())
+        .cache(cache(settings));
+    if let Some(key) = &clerk.publishable_key {
+        builder = builder.publishable_key(key.as_str());
+    }
+    if let Some(key) = &clerk.secret_key {
+        builder = builder.secret_key(key.expose_secret());
+    }
+    if let Some(parties) = &clerk.authorized_parties {
+        builder = builder.authorized_parties(parties.clone());
+    }
+    if clerk.allow_missing_azp {
+        builder = builder.allow_missing_azp();
+    }
+    keys(builder, &clerk.keys, clerk.instance.issuer())
+        .build()
+        .map_err(|error| refuse(loaded, setup_key(&error), &error))
+}
+
+/// Makes the pipeline of the configured routes.
+///
+/// # Errors
+///
+/// What shows only now, such as routes that cannot be ordered, with its place in the configuration.
+pub(super) fn pipeline(loaded: &Loaded, clerk: &Clerk) -> Result<Pipeline<Target>, ConfigError> {
+    let settings = &loaded.settings;
+    let managed = managed_names(settings);
+    let upstreams = Upstreams {
+        loaded,
+        managed: &managed,
+    };
+    let upstreams = upstreams.all()?;
+    let mut table = Table::builder();
+    for (index, route) in settings.routes.iter().enumerate() {
+        let key = format!("route[{index}]");
+        let pattern = Pattern {
+            host: route.host.clone(),
+            path: route.path.clone(),
+            methods: route.methods.clone(),
+        };
+        let (upstream, proxy) = upstreams
+            .get(route.upstream.as_str())
+            .ok_or_else(|| loaded.refuse(&key, "names no upstream".to_owned(), "name one"))?;
+        let target = Target {
+            upstream: Arc::clone(upstream),
+            proxy: proxy.clone(),
+            counter: RouteCounter::new(&route.path),
+        };
+        let callers = &settings.session.session_id_callers;
+        let built = self::route(route, callers, clerk, target)
+            .map_err(|error| refuse(loaded, &key, &error))?;
+        table = table.insert(pattern, Arc::new(built));
+    }
+    let routes = table.build().map_err(|error| {
+        let fix = "make one of them more specific, by host, path or methods";
+        loaded.refuse("route", error.to_string(), fix)
+    })?;
+    let trusted = settings.server.trusted_proxies.clone();
+    let trusted_proxies = TrustedProxies::new(trusted).map_err(|error| {
+        let fix = "name the networks of your own proxies";
+        loaded.refuse("server.trusted_proxies", error.to_string(), fix)
+    })?;
+    Ok(Pipeline {
+        routes,
+        managed,
+        trusted_proxies,
+        clock: clerk.clock().clone(),
+    })
+}
+
+struct Upstreams<'a> {
+    loaded: &'a Loaded,
+    managed: &'a ManagedNames,
+}
+
+impl<'a> Upstreams<'a> {
+    fn all(&self) -> Result<HashMap<&'a str, (Arc<Upstream>, ReverseProxy)>, ConfigError> {
+        let upstreams = self.loaded.settings.upstreams.iter().enumerate();
+        upstreams
+            .map(|(index, settings)| {
+                let key = format!("upstream[{index}].url");
+                let built = self.one(settings).map_err(|what| {
+                    let fix = "give an http:// or https:// URL of a host and port";
+                    self.loaded.refuse(&key, what, fix)
+                })?;
+                Ok((settings.name.as_str(), built))
+            })
+            .collect()
+    }
+
+    fn one(&self, settings: &UpstreamSettings) -> Result<(Arc<Upstream>, ReverseProxy), String> {
+        let urls: Vec<_> = settings.urls.iter().map(ToString::to_string).collect();
+        let upstream = Upstream::new(&settings.name, &urls).map_err(|error| error.to_string())?;
+        let managed = self.managed.clone();
+        let config = ProxyConfig {
+            connect_timeout: settings.connect_timeout,
+            response_timeout: settings.response_timeout,
+            managed: proxy::ManagedNames::new(move |name| managed.contains(name.as_str())),
+            ..ProxyConfig::default()
+        };
+        let proxy = ReverseProxy::new(config).map_err(|error| error.to_string())?;
+        Ok((Arc::new(upstream), proxy))
+    }
+}
+
+fn route(
+    settings: &RouteSettings,
+    session_id_callers: &[IpNet],
+    clerk: &Clerk,
+    target: Target,
+) -> Result<Route<Target>, SetupError> {
+    let suffix = clerk.instance().cookie_suffix();
+    let order = settings.credentials.iter().map(source).collect();
+    let sources = Sources::new(order, suffix)?;
+    let token_header = settings.token.as_ref().map(|token| token.header.clone());
+    Ok(Route {
+        rule: rule(settings, session_id_callers, clerk, &sources)?,
+        headers: HeaderSet::new(settings.headers.clone()),
+        token_header,
+        credential: match settings.credential {
+            CredentialSetting::Forward => CredentialFate::Forward,
+            CredentialSetting::Remove => CredentialFate::Remove(sources),
+        },
+        strip_headers: settings.strip_headers.clone(),
+        target,
+    })
+}
+
+fn rule(
+    settings: &RouteSettings,
+    session_id_callers: &[IpNet],
+    clerk: &Clerk,
+    sources: &Sources,
+) -> Result<Option<Rule>, SetupError> {
+    let auth = match settings.auth {
+        Auth::None => return Ok(None),
+        Auth::Optional => rule::Auth::Optional,
+        Auth::Required => rule::Auth::Required,
+    };
+    let verifier = clerk.verifier(VerifierOptions {
+        mode: Some(settings.verify),
+        authorized_parties: settings.authorized_parties.clone(),
+    })?;
+    let token = match &settings.token {
+        None => None,
+        Some(token) => Some(TokenOutput {
+            request: Arc::new(token_request(token)),
+            minter: clerk.template_tokens()?,
+        }),
+    };
+    Ok(Some(Rule {
+        auth,
+        sources: sources.clone(),
+        session_id_callers: session_id_callers.to_vec(),
+        verifier,
+        requirements: requirements(&settings.require),
+        token,
+    }))
+}
+
+fn token_request(token: &TokenSettings) -> TokenRequest {
+    TokenRequest {
+        template: token.template.clone(),
+        lifetime: token.lifetime,
+        max_age: token.max_age,
+        organization: match token.any_organization {
+            true => OrganizationRule::Any,
+            false => OrganizationRule::Same,
+        },
+    }
+}
+
+fn requirements(require: &RequireSettings) -> Vec<Requirement> {
+    let organization = require.organization.clone().map(Requirement::Organization);
+    let permission = require.permission.clone().map(Requirement::Permission);
+    let reverified = require.reverified_within.map(Requirement::ReverifiedWithin);
+    let role = require.role.clone().map(Requirement::Role);
+    [organization, permission, reverified, role]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// Every header that only the gateway sets, whichever route sets it.
+fn managed_names(settings: &Settings) -> ManagedNames {
+    let by_session = settings.routes.iter().flat_map(|route| &route.headers);
+    let by_token = settings.routes.iter().filter_map(|route| {
+        let header = &route.token.as_ref()?.header;
+        (header != AUTHORIZATION).then_some(header)
+    });
+    ManagedNames::new(by_session.map(|(name, _)| name).chain(by_token))
+}
+
+fn source(settings: &CredentialSettings) -> Source {
+    match settings {
+        CredentialSettings::Bearer => Source::Bearer,
+        CredentialSettings::Cookie => Source::Cookie,
+        CredentialSettings::Header(name) => Source::SessionIdHeader(name.clone()),
+        CredentialSettings::Query(name) => Source::SessionIdQuery(name.clone()),
+    }
+}
+
+fn keys(builder: ClerkBuilder, keys: &KeySettings, issuer: &str) -> ClerkBuilder {
+    match keys {
+        // The builder's own choice, where there is a secret key and nothing else is said.
+        KeySettings::BackendApi => builder,
+        KeySettings::FrontendApi => builder.jwks_url(format!("{issuer}/.well-known/jwks.json")),
+        KeySettings::Jwks(json) => builder.jwks(json),
+        KeySettings::Pem(pem) => builder.jwt_key(pem),
+        KeySettings::Url(url) => builder.jwks_url(url.to_string()),
+    }
+}
+
+fn cache(settings: &Settings) -> CacheSettings {
+    let cache = &settings.cache;
+    CacheSettings {
+        sessions: cache.sessions,
+        tokens: cache.tokens,
+        template_tokens: cache.template_tokens,
+        session_ttl: cache.session_ttl,
+        negative_ttl: cache.negative_ttl,
+        stale_if_error: cache.stale_if_error,
+    }
+}
+
+/// Names the key of the configuration that an error speaks of.
+fn setup_key(error: &SetupError) -> &'static str {
+    match error {
+        SetupError::Key(_) => "clerk.jwt_key",
+        SetupError::Instance(_) => "clerk.publishable_key",
+        SetupError::Client(_) => "clerk.secret_key",
+        _ => "clerk",
+    }
+}
+
+fn refuse(loaded: &Loaded, key: &str, error: &SetupError) -> ConfigError {
+    let fix = match error {
+        SetupError::Key(_) => {
+            "give the PEM public key, or the JWKS, of the Clerk dashboard's API keys page"
+        }
+        SetupError::Client(_) => {
+            "see config/clerk-gateway.toml on clerk.secret_key and clerk.api_url"
+        }
+        _ => "see config/clerk-gateway.toml on this key",
+    };
+    loaded.refuse(key, error.to_string(), fix)
+}

@@ -1,0 +1,160 @@
+//! The gateway as a service: the pipeline decides, the proxy sends on.
+
+use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc, time::Instant};
+
+use bytes::Bytes;
+use http::{HeaderName, Request, Response, StatusCode};
+use hyper::{body::Incoming, service::Service};
+
+use super::{ConnectionInfo, request_id::RequestId};
+use crate::{
+    layer::ResponseBody,
+    pipeline::{Pipeline, Refusal, Route},
+    problem::Problem,
+    proxy::{ProxyBody, ProxyError, ReverseProxy, Upstream},
+    reject::Rejection,
+    telemetry::{metrics, traffic, traffic::RouteCounter},
+};
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// A route's upstream, the proxy that reaches it, and its counter.
+pub(crate) struct Target {
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) proxy: ReverseProxy,
+    pub(crate) counter: RouteCounter,
+}
+
+/// The gateway: cheap to clone, one for all connections.
+#[derive(Clone)]
+pub(crate) struct Gateway(Arc<Inner>);
+
+struct Inner {
+    pipeline: Pipeline<Target>,
+    /// Counts what no route answers.
+    unrouted: RouteCounter,
+}
+
+type Answer = Response<ResponseBody<ProxyBody>>;
+
+impl Gateway {
+    pub(crate) fn new(pipeline: Pipeline<Target>) -> Self {
+        Self(Arc::new(Inner {
+            pipeline,
+            unrouted: RouteCounter::new("none"),
+        }))
+    }
+}
+
+impl Service<Request<Incoming>> for Gateway {
+    type Response = Answer;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move { Ok(inner.answer(request).await) })
+    }
+}
+
+impl Inner {
+    async fn answer(&self, request: Request<Incoming>) -> Answer {
+        let (mut parts, body) = request.into_parts();
+        let id = RequestId::new();
+        parts.headers.insert(X_REQUEST_ID, id.value());
+        let Some(connection) = parts.extensions.remove::<ConnectionInfo>() else {
+            return refusal(&Rejection::layer_missing(), &id);
+        };
+        let mut answer = match self
+            .pipeline
+            .decide(&connection.forwarding, &mut parts)
+            .await
+        {
+            Ok(route) => {
+                metrics::decision("allow", "");
+                let answer = forward(&route, parts, body, &id).await;
+                route.target.counter.answered(answer.status());
+                answer
+            }
+            Err(refused) => self.refuse(&refused, &id),
+        };
+        answer.headers_mut().insert(X_REQUEST_ID, id.value());
+        answer
+    }
+
+    fn refuse(&self, refused: &Refusal<Target>, id: &RequestId) -> Answer {
+        let rejection = &refused.rejection;
+        metrics::decision("refuse", rejection.reason());
+        tracing::info!(
+            request.id = id.as_str(),
+            clerk.reason = rejection.reason(),
+            status = rejection.status().as_u16(),
+            cause = std::error::Error::source(rejection).map(tracing::field::display),
+            "request refused"
+        );
+        let counter = match &refused.route {
+            Some(route) => &route.target.counter,
+            None => &self.unrouted,
+        };
+        counter.answered(rejection.status());
+        refusal(rejection, id)
+    }
+}
+
+async fn forward(
+    route: &Route<Target>,
+    parts: http::request::Parts,
+    body: Incoming,
+    id: &RequestId,
+) -> Answer {
+    let target = &route.target;
+    let began = Instant::now();
+    let sent = target.proxy.send(&target.upstream, parts, body).await;
+    traffic::upstream(began.elapsed());
+    match sent {
+        Ok(response) => {
+            tracing::debug!(
+                request.id = id.as_str(),
+                upstream = target.upstream.name(),
+                status = response.status().as_u16(),
+                "request forwarded"
+            );
+            response.map(ResponseBody::inner)
+        }
+        Err(error) => unreachable_upstream(&error, target, id),
+    }
+}
+
+fn unreachable_upstream(error: &ProxyError, target: &Target, id: &RequestId) -> Answer {
+    let status = error.status();
+    tracing::warn!(
+        request.id = id.as_str(),
+        upstream = target.upstream.name(),
+        reason = error.slug(),
+        error = %error,
+        cause = std::error::Error::source(error).map(tracing::field::display),
+        "upstream failed"
+    );
+    let detail = match status {
+        StatusCode::BAD_REQUEST => "The request could not be read.",
+        StatusCode::GATEWAY_TIMEOUT => "The service behind the gateway did not answer in time.",
+        _ => "The service behind the gateway could not be reached.",
+    };
+    let problem = Problem {
+        status,
+        code: error.slug(),
+        detail,
+        challenge: None,
+        retry_after: None,
+        request_id: Some(id.as_str()),
+    };
+    from_bytes(problem.to_response())
+}
+
+fn refusal(rejection: &Rejection, id: &RequestId) -> Answer {
+    from_bytes(rejection.to_response_with_id(Some(id.as_str())))
+}
+
+fn from_bytes(response: Response<Bytes>) -> Answer {
+    response.map(ResponseBody::refusal)
+}
