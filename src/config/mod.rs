@@ -25,19 +25,17 @@ mod source;
 mod token;
 mod upstream;
 
-pub(crate) use cache::CacheSettings;
-pub(crate) use clerk::{ClerkSettings, KeySettings};
+pub(crate) use clerk::KeySettings;
 pub(crate) use env::process as process_env;
-pub(crate) use error::{ConfigError, Problem};
+pub(crate) use error::ConfigError;
 pub(crate) use file::File;
 pub(crate) use load::{Flag, Loaded, Provenance, Sources, load};
-pub(crate) use route::{Auth, CredentialFate, SessionField};
+pub(crate) use route::{Auth, CredentialFate};
 pub(crate) use route_check::{RequireSettings, RouteSettings};
 pub(crate) use server::ServerSettings;
-pub(crate) use session::{
-    CredentialSettings, OnUnavailable, Operation, Pending, SessionSettings, VerifyMode,
-};
+pub(crate) use session::CredentialSettings;
 pub(crate) use settings::Settings;
+#[cfg(test)]
 pub(crate) use source::Source;
 pub(crate) use token::TokenSettings;
 pub(crate) use upstream::UpstreamSettings;

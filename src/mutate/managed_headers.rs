@@ -91,10 +91,6 @@ impl HeaderSet {
         Self(fields)
     }
 
-    pub(crate) fn names(&self) -> impl Iterator<Item = &HeaderName> {
-        self.0.iter().map(|(name, _)| name)
-    }
-
     /// Sets the session's headers; a field that the session lacks sets none.
     pub(crate) fn set(
         &self,

@@ -28,9 +28,8 @@ use crate::request::check_framing;
 use body::OutgoingBody;
 pub(crate) use body::{BoxError, ProxyBody};
 pub(crate) use error::ProxyError;
-pub(crate) use hop_by_hop::strip_request as strip_hop_by_hop;
 use upstream::Origin;
-pub(crate) use upstream::{Upstream, UpstreamError};
+pub(crate) use upstream::Upstream;
 
 /// Tells whether a header is one that only the gateway sets.
 ///

@@ -17,8 +17,8 @@ pub(crate) use forwarded::{ForwardedFor, is_forwarding_name};
 pub(crate) use framing::{FramingError, check_framing};
 pub(crate) use host::Host;
 pub(crate) use path::{PathError, canonical_path, decoded_bytes};
-pub(crate) use peer::{Peer, Scheme, TrustedProxies, TrustsEveryone};
-pub(crate) use spelling::{same_name, same_prefix};
+pub(crate) use peer::{Peer, Scheme, TrustedProxies};
+pub(crate) use spelling::same_prefix;
 
 /// A request's method, host and target in the one form that every stage reads and the upstream gets.
 ///

@@ -17,7 +17,10 @@ use tokio::{
 };
 
 use super::drain::{Drain, Drained, finish};
-use crate::request::{Peer, Scheme};
+use crate::{
+    request::{Peer, Scheme},
+    telemetry::traffic::OpenConnection,
+};
 
 /// How long the loop rests where the process is out of file descriptors or memory; doubled up to the second.
 const FIRST_REST: Duration = Duration::from_millis(100);
@@ -53,8 +56,6 @@ impl Default for ServeLimits {
 pub(crate) struct ConnectionInfo {
     /// The other end.
     pub(crate) peer: SocketAddr,
-    /// This end.
-    pub(crate) local: SocketAddr,
     /// The other end as [`crate::request::ForwardedFor::resolve`] takes it.
     pub(crate) forwarding: Peer,
 }
@@ -98,6 +99,7 @@ where
                 };
                 let connection = connection(http.clone(), stream, service, graceful.watcher());
                 connections.spawn(async move {
+                    let _open = OpenConnection::new();
                     connection.await;
                     drop(permit);
                 });
@@ -128,18 +130,9 @@ async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> io::Result<
         .await
         .map_err(io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
-    let local = stream.local_addr()?;
     stream.set_nodelay(true)?;
     let forwarding = Peer::new(peer, Scheme::Http);
-    Ok((
-        stream,
-        ConnectionInfo {
-            peer,
-            local,
-            forwarding,
-        },
-        permit,
-    ))
+    Ok((stream, ConnectionInfo { peer, forwarding }, permit))
 }
 
 /// Rests where the process lacks something, and goes on at once where only one connection failed.
