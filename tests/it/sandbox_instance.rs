@@ -1,13 +1,13 @@
 //! A sandbox as an instance: its start, seed, limits, faults, keys and end.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use clerk_gateway::{
     Clock, SessionStatus, Timestamp,
     sandbox::{Outage, RateLimit, Sandbox, SandboxError, Seed},
 };
 use reqwest::{Method, StatusCode};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::sandbox_support::{code, decode, get, read, send, session_path, start};
 
@@ -185,4 +185,28 @@ async fn the_description_has_both_list_shapes() {
     let shapes = &document["components"]["schemas"]["SessionList"]["oneOf"];
     assert_eq!(shapes[0]["type"], "array");
     assert_eq!(shapes[1]["required"], json!(["data", "total_count"]));
+}
+
+#[test]
+fn a_seed_file_may_be_toml_and_an_unknown_key_in_it_is_an_error() {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sandbox-seed.toml");
+    std::fs::write(&path, "[[users]]\nid = \"user_1\"\n").unwrap();
+    assert_eq!(
+        Seed::read(&path).unwrap().users[0].id.as_deref(),
+        Some("user_1")
+    );
+    std::fs::write(&path, "[[users]]\nname = \"x\"\n").unwrap();
+    let error = Seed::read(&path).unwrap_err().to_string();
+    assert!(error.contains("unknown field `name`"), "{error}");
+}
+
+#[tokio::test]
+async fn a_seeded_key_signs_the_tokens() {
+    let pem = include_str!("../../src/sandbox/development_key.pem").replace('\n', "\\n");
+    let seed = json!({"signing_key": {"kid": "ins_seeded", "pem": pem}});
+    let seed = serde_json::from_value(seed).unwrap();
+    let sandbox = Sandbox::builder().seed(seed).start().await.unwrap();
+    let twin = Sandbox::builder().deterministic().start().await.unwrap();
+    assert_eq!(sandbox.jwt_key(), twin.jwt_key());
+    assert_eq!(decode(sandbox.session_token()).0["kid"], "ins_seeded");
 }
