@@ -269,13 +269,14 @@ impl Backend {
         let facts = Facts::of(&store, id).ok_or(MintError::Session)?;
         let mint = self.order(request, request.lifetime.unwrap_or(template.lifetime()));
         let claims = facts.template_claims(&mint, &template.about.claims, template.skew(), jti);
-        Ok(match &template.custom_key {
-            Some(key) => sign_with(key, &claims),
-            None => {
-                let key = self.key();
-                key.sign(&template_header(Some(key.kid()), "RS256"), &claims)
-            }
-        })
+        let custom_key = template.custom_key.clone();
+        // Signing takes long, and nobody needs to wait for it.
+        drop(store);
+        if let Some(key) = custom_key {
+            return Ok(sign_with(&key, &claims));
+        }
+        let key = self.key();
+        Ok(key.sign(&template_header(Some(key.kid()), "RS256"), &claims))
     }
 
     fn order<'a>(&'a self, request: &MintRequest<'a>, lifetime: u64) -> Mint<'a> {

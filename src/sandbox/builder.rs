@@ -64,6 +64,9 @@ pub enum SandboxError {
         #[source]
         source: std::io::Error,
     },
+    /// No publishable key can name the address.
+    #[error("{0} cannot be the host in a publishable key: listen on an IPv4 address")]
+    Host(SocketAddr),
     /// The signing key could not be made or read.
     #[error("the signing key is not an RSA private key in PKCS#8 PEM")]
     Key,
@@ -229,8 +232,7 @@ impl SandboxBuilder {
 // A wildcard address is no host that a client could call.
 fn publishable_key(address: SocketAddr) -> Result<PublishableKey, SandboxError> {
     let host = reachable(address);
-    PublishableKey::for_development(&host.to_string())
-        .map_err(|_| SandboxError::Seed(format!("{host} cannot be a publishable key's host")))
+    PublishableKey::for_development(&host.to_string()).map_err(|_| SandboxError::Host(host))
 }
 
 pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {

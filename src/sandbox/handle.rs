@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::{
@@ -15,10 +15,9 @@ use super::{
     backend::{Backend, MintRequest},
     builder::reachable,
     faults::Faults,
-    seed::{SeedMembership, SeedOrganization, SeedTemplate, SeedUser},
     tokens::TokenVersion,
 };
-use crate::{clerk::model::SessionObject, instance::PublishableKey, session::SessionStatus};
+use crate::instance::PublishableKey;
 
 /// Seconds that the ready session token lives, so that pasted command lines work.
 const READY_TOKEN_LIFETIME: u64 = 60 * 60;
@@ -27,7 +26,7 @@ const READY_TOKEN_LIFETIME: u64 = 60 * 60;
 ///
 /// Methods that take an ID panic where the sandbox does not hold it: that is a mistake in the test.
 pub struct Sandbox {
-    backend: Arc<Backend>,
+    pub(super) backend: Arc<Backend>,
     address: SocketAddr,
     url: String,
     publishable_key: PublishableKey,
@@ -183,147 +182,13 @@ impl Sandbox {
         }
     }
 
-    /// Adds a user and returns the ID.
-    pub fn create_user(&self, user: SeedUser) -> String {
-        self.backend.create_user(user)
-    }
-
-    /// Adds an organization and returns the ID.
-    pub fn create_organization(&self, organization: SeedOrganization) -> String {
-        let now = self.backend.now();
-        self.backend
-            .store()
-            .add_organization(organization, None, now)
-    }
-
-    /// Adds a membership and returns the ID.
-    ///
-    /// # Panics
-    ///
-    /// Where there is no such user or organization.
-    #[track_caller]
-    pub fn create_membership(&self, membership: SeedMembership) -> String {
-        let now = self.backend.now();
-        let added = self.backend.store().add_membership(membership, now);
-        match added {
-            Ok(id) => id,
-            Err(error) => panic!("{error}"),
-        }
-    }
-
-    /// Adds a JWT template, in place of one with the same name.
-    pub fn create_template(&self, template: SeedTemplate) {
-        let now = self.backend.now();
-        self.backend.store().add_template(template, now);
-    }
-
-    /// Adds an active session of a user, without an organization, and returns the ID.
-    ///
-    /// # Panics
-    ///
-    /// Where there is no such user.
-    #[track_caller]
-    pub fn create_session(&self, user_id: &str) -> String {
-        match self.backend.create_session(user_id, None) {
-            Some(session) => session.id,
-            None => panic!("the sandbox has no user {user_id:?}"),
-        }
-    }
-
-    /// Returns a session as the Backend API would show it now.
-    pub fn session(&self, session_id: &str) -> Option<SessionObject> {
-        self.backend.session(session_id)
-    }
-
-    /// Puts a session into a status, whatever it was before.
-    ///
-    /// # Panics
-    ///
-    /// Where there is no such session.
-    #[track_caller]
-    pub fn set_status(&self, session_id: &str, status: SessionStatus) {
-        known(session_id, self.backend.set_status(session_id, status));
-    }
-
-    /// Revokes a session, as the Backend API does.
-    ///
-    /// # Panics
-    ///
-    /// Where there is no such session.
-    #[track_caller]
-    pub fn revoke(&self, session_id: &str) {
-        known(
-            session_id,
-            self.backend.end(session_id, SessionStatus::Revoked),
-        );
-    }
-
-    /// Changes a session's fields.
-    ///
-    /// # Panics
-    ///
-    /// Where there is no such session.
-    #[track_caller]
-    pub fn edit_session(&self, session_id: &str, edit: impl FnOnce(&mut SessionObject)) {
-        let now = self.backend.now();
-        known(
-            session_id,
-            self.backend.store().session(session_id, now).map(edit),
-        );
-    }
-
-    /// Makes an organization the session's active one, or none.
-    ///
-    /// # Panics
-    ///
-    /// Where there is no such session.
-    #[track_caller]
-    pub fn set_active_organization(&self, session_id: &str, organization_id: Option<&str>) {
-        let organization = organization_id.map(str::to_owned);
-        known(session_id, self.backend.activate(session_id, organization));
-    }
-
-    /// Removes a user and ends their sessions, as the Backend API does.
-    pub fn delete_user(&self, user_id: &str) {
-        self.backend.delete_user(user_id);
-    }
-
-    /// Issues a refresh token of a session: the value of a `__refresh_…` cookie.
-    pub fn refresh_token(&self, session_id: &str) -> String {
-        self.backend.issue_refresh_token(session_id)
-    }
-
-    /// Returns the value of the `__client` cookie, which the Frontend API asks for.
-    ///
-    /// # Panics
-    ///
-    /// Where there is no such session.
-    #[track_caller]
-    pub fn client_token(&self, session_id: &str) -> String {
-        let session = known(session_id, self.backend.session(session_id));
-        let key = self.backend.key();
-        let header = json!({"alg": "RS256", "kid": key.kid(), "typ": "JWT"});
-        key.sign(&header, &json!({"id": session.client_id}))
-    }
-
-    /// Replaces the signing key; tokens signed before verify no more.
-    ///
-    /// # Panics
-    ///
-    /// Where no key can be made, which no supported platform does.
-    pub fn rotate_key(&self) {
-        if let Err(error) = self.backend.rotate_key() {
-            panic!("{error}");
-        }
-    }
-
     /// Returns the switches for trouble.
     pub fn faults(&self) -> &Faults {
         &self.backend.faults
     }
 
-    /// Returns how many requests of an operation came in, as in `GetSession` or `GetJWKS` (from
-    /// either API).
+    /// Returns how many requests of an operation came in; names are Clerk's `operationId`s, as in
+    /// `GetSession` or `GetJWKS` (this one from either API).
     pub fn requests(&self, operation: &str) -> usize {
         self.backend.counted(operation)
     }
@@ -347,9 +212,8 @@ impl Sandbox {
     /// Stops serving and waits until connections are closed, five seconds at most.
     pub async fn shutdown(mut self) {
         drop(self.stop.take());
-        self.backend.stopped.store(true, Ordering::SeqCst);
         if let Some(serving) = self.serving.take() {
-            // What still hangs then is cut off already; only its task is left.
+            // What still hangs then is cut off when the handle is dropped.
             let _ = tokio::time::timeout(Duration::from_secs(5), serving).await;
         }
     }
@@ -369,7 +233,7 @@ impl Sandbox {
 }
 
 #[track_caller]
-fn known<T>(session_id: &str, found: Option<T>) -> T {
+pub(super) fn known<T>(session_id: &str, found: Option<T>) -> T {
     match found {
         Some(found) => found,
         None => panic!("the sandbox has no session {session_id:?}"),

@@ -16,13 +16,16 @@
 mod api;
 mod backend;
 mod builder;
+mod control;
 mod faults;
 mod handle;
 mod ids;
 mod listener;
 mod objects;
+mod permissions;
 mod rate;
 mod seed;
+mod seeding;
 mod shortcodes;
 mod signing;
 mod store;

@@ -38,6 +38,7 @@ pub(crate) struct Template {
 }
 
 /// A template's own signing key, which the JWKS does not show.
+#[derive(Clone)]
 pub(crate) struct CustomKey {
     pub(crate) algorithm: aws_lc_rs::hmac::Algorithm,
     pub(crate) name: String,

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use super::{
     SandboxError,
     ids::Ids,
-    objects::{Membership, Organization, Template, User, built_in_templates},
-    seed::{Seed, SeedMembership, SeedOrganization, SeedSession, SeedTemplate, SeedUser},
+    objects::{Membership, Organization, Template, User},
+    seed::{SeedMembership, SeedOrganization, SeedTemplate, SeedUser},
     table::Table,
 };
 use crate::{
@@ -37,42 +37,6 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Fills a store from `seed`, and with a ready user and session where it has none.
-    pub(crate) fn new(seed: Seed, ids: Ids, now: Timestamp) -> Result<Self, SandboxError> {
-        let mut store = Self {
-            ids,
-            session_claims: seed.session_claims,
-            ..Self::default()
-        };
-        let ready = if seed.users.is_empty() {
-            Some(ready_user())
-        } else {
-            None
-        };
-        for user in seed.users.into_iter().chain(ready.clone()) {
-            store.add_user(user, now);
-        }
-        for organization in seed.organizations {
-            store.add_organization(organization, None, now);
-        }
-        for membership in seed.memberships {
-            store.add_membership(membership, now)?;
-        }
-        if ready.is_some() {
-            store.add_ready_organization(now)?;
-        }
-        for template in built_in_templates().into_iter().chain(seed.templates) {
-            store.add_template(template, now);
-        }
-        for session in seed.sessions {
-            store.add_seeded_session(session, now)?;
-        }
-        if store.sessions.oldest().is_none() {
-            store.add_ready_session(now)?;
-        }
-        Ok(store)
-    }
-
     pub(crate) fn add_user(&mut self, about: SeedUser, now: Timestamp) -> String {
         let id = about.id.clone().unwrap_or_else(|| self.ids.next("user"));
         let user = User {
@@ -181,88 +145,6 @@ impl Store {
         session
     }
 
-    fn add_seeded_session(
-        &mut self,
-        seed: SeedSession,
-        now: Timestamp,
-    ) -> Result<(), SandboxError> {
-        let unknown =
-            |what: &str| SandboxError::Seed(format!("a session names the unknown {what:?}"));
-        let user = match seed.user {
-            Some(user) => self.users.get(&user).ok_or_else(|| unknown(&user)),
-            None => self.users.oldest().ok_or_else(|| unknown("user")),
-        };
-        let user = user?.id.clone();
-        let organization = match seed.organization {
-            Some(name) => Some(
-                self.organization(&name)
-                    .ok_or_else(|| unknown(&name))?
-                    .id
-                    .clone(),
-            ),
-            None => None,
-        };
-        let id = self.add_session(seed.id, &user, organization, now).id;
-        if let Some(session) = self.sessions.get_mut(&id) {
-            session.actor = seed.actor;
-            if let Some(seconds) = seed.expires_in {
-                session.expire_at = now
-                    .plus(std::time::Duration::from_secs(seconds))
-                    .as_millis();
-            }
-            if let Some(status) = seed.status {
-                enter(session, status, now);
-            }
-        }
-        Ok(())
-    }
-
-    fn add_ready_organization(&mut self, now: Timestamp) -> Result<(), SandboxError> {
-        let user = self
-            .users
-            .oldest()
-            .map(|user| user.id.clone())
-            .unwrap_or_default();
-        let organization = match self.organizations.oldest() {
-            Some(organization) => organization.id.clone(),
-            None => self.add_organization(ready_organization(), Some(user.clone()), now),
-        };
-        let membership = SeedMembership {
-            user,
-            organization,
-            role: Some("org:admin".to_owned()),
-            permissions: [
-                "org:invoices:read",
-                "org:invoices:manage",
-                "org:reports:read",
-            ]
-            .map(str::to_owned)
-            .to_vec(),
-            ..SeedMembership::default()
-        };
-        self.add_membership(membership, now).map(drop)
-    }
-
-    fn add_ready_session(&mut self, now: Timestamp) -> Result<(), SandboxError> {
-        let user = self
-            .users
-            .oldest()
-            .map(|user| user.id.clone())
-            .unwrap_or_default();
-        let organization = self
-            .memberships_of(&user)
-            .last()
-            .map(|membership| membership.about.organization.clone());
-        self.add_seeded_session(
-            SeedSession {
-                user: Some(user),
-                organization,
-                ..SeedSession::default()
-            },
-            now,
-        )
-    }
-
     /// Removes a user with their memberships; their sessions end as removed.
     pub(crate) fn remove_user(&mut self, id: &str, now: Timestamp) -> Option<User> {
         let user = self.users.remove(id)?;
@@ -350,37 +232,13 @@ pub(crate) fn is_live(session: &SessionObject) -> bool {
 }
 
 fn settle(session: &mut SessionObject, now: Timestamp) {
-    if !is_live(session) {
-        return;
-    }
-    let now_ms = now.as_millis();
-    let (expired, abandoned) = (session.expire_at <= now_ms, session.abandon_at <= now_ms);
-    if expired && !(abandoned && session.abandon_at < session.expire_at) {
-        enter(session, SessionStatus::Expired, now);
-    } else if abandoned {
-        enter(session, SessionStatus::Abandoned, now);
-    }
-}
-
-fn ready_user() -> SeedUser {
-    SeedUser {
-        username: Some("ada".to_owned()),
-        first_name: Some("Ada".to_owned()),
-        last_name: Some("Lovelace".to_owned()),
-        email_address: vec!["ada@example.com".to_owned()],
-        public_metadata: Map::from_iter([("role".to_owned(), "editor".into())]),
-        plan: Some("pro".to_owned()),
-        features: vec!["export".to_owned()],
-        ..SeedUser::default()
-    }
-}
-
-fn ready_organization() -> SeedOrganization {
-    SeedOrganization {
-        name: "Acme".to_owned(),
-        plan: Some("team".to_owned()),
-        features: vec!["invoices".to_owned(), "reports".to_owned()],
-        ..SeedOrganization::default()
+    let (end, status) = if session.abandon_at < session.expire_at {
+        (session.abandon_at, SessionStatus::Abandoned)
+    } else {
+        (session.expire_at, SessionStatus::Expired)
+    };
+    if is_live(session) && end <= now.as_millis() {
+        enter(session, status, now);
     }
 }
 

@@ -93,7 +93,13 @@ pub(crate) async fn pass(
         }
         request.extensions_mut().insert(version);
     }
-    Ok(next.run(request).await)
+    let response = next.run(request).await;
+    tracing::debug!(
+        clerk.operation = operation,
+        http.status = response.status().as_u16(),
+        "the sandbox answered"
+    );
+    Ok(response)
 }
 
 fn version_of(headers: &HeaderMap, uri: &Uri) -> Result<ApiVersion, ApiError> {
