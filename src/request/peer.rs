@@ -52,11 +52,6 @@ impl Peer {
             value,
         }
     }
-
-    /// Returns the peer's address; an IPv4 one is never in IPv6 clothes.
-    pub(crate) fn address(&self) -> IpAddr {
-        self.address
-    }
 }
 
 /// The proxies whose forwarding headers count.
