@@ -40,6 +40,7 @@ mod telemetry;
 mod cache;
 mod instance;
 mod problem;
+#[cfg(feature = "client")]
 mod revocation;
 mod session;
 mod time;

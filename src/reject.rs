@@ -171,11 +171,10 @@ fn verify_status(error: &VerifyError) -> StatusCode {
         #[cfg(feature = "client")]
         VerifyError::Outage(_) => StatusCode::SERVICE_UNAVAILABLE,
         #[cfg(feature = "client")]
-        VerifyError::NotGood(_) => StatusCode::UNAUTHORIZED,
-        VerifyError::ClientUat(_)
-        | VerifyError::Revoked
-        | VerifyError::SessionIdNetworkless
-        | VerifyError::Token(_) => StatusCode::UNAUTHORIZED,
+        VerifyError::NotGood(_) | VerifyError::Revoked => StatusCode::UNAUTHORIZED,
+        VerifyError::ClientUat(_) | VerifyError::SessionIdNetworkless | VerifyError::Token(_) => {
+            StatusCode::UNAUTHORIZED
+        }
     }
 }
 

@@ -127,6 +127,7 @@ impl Session {
         Self(Arc::new(data))
     }
 
+    #[cfg(feature = "client")]
     pub(crate) fn data(&self) -> &SessionData {
         &self.0
     }

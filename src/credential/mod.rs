@@ -4,6 +4,7 @@
 //! two different values for one source are bad: whoever guesses which one counts is guessed against.
 
 mod bearer;
+#[cfg(feature = "gateway")]
 mod removal;
 mod session_cookie;
 mod session_id;
@@ -17,6 +18,7 @@ use http::{
 
 use crate::time::Timestamp;
 
+#[cfg(feature = "gateway")]
 pub(crate) use removal::{remove_credentials, strip_query};
 
 /// The places a credential is looked for in, in order.

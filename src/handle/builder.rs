@@ -9,11 +9,11 @@ use super::{CacheSettings, Clerk, Inner, SetupError, caches::Caches};
 #[cfg(feature = "client")]
 use crate::{
     clerk::{Client, PublicJwks},
+    revocation::Revocations,
     verify::{OnUnavailable, Operation, jwks::JwksEndpoint},
 };
 use crate::{
     instance::{Instance, PublishableKey},
-    revocation::Revocations,
     time::Clock,
     verify::{KeySet, Pending, TokenProfile, VerifyMode, key_source::KeySource},
 };
@@ -162,6 +162,7 @@ impl ClerkBuilder {
         let instance = self.instance(key.as_ref())?;
         let profile = self.profile(&instance)?;
         let mode = self.mode()?;
+        #[cfg(feature = "client")]
         let revocations = Arc::new(Revocations::new(self.retention()));
         #[cfg(feature = "client")]
         let client = self.client()?;
@@ -186,8 +187,9 @@ impl ClerkBuilder {
             mode,
             clock: self.clock,
             keys: Arc::new(keys),
-            revocations,
             caches,
+            #[cfg(feature = "client")]
+            revocations,
             #[cfg(feature = "client")]
             client,
             #[cfg(feature = "client")]
@@ -253,6 +255,7 @@ impl ClerkBuilder {
     }
 
     /// A revocation must outlive every token and cache entry of its session.
+    #[cfg(feature = "client")]
     fn retention(&self) -> Duration {
         let token = self
             .max_token_lifetime

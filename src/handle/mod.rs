@@ -18,11 +18,11 @@ pub use error::SetupError;
 use crate::{
     clerk::{Client, Sessions},
     mutate::template_token::TemplateTokens,
+    revocation::Revocations,
     verify::{OnUnavailable, Operation},
 };
 use crate::{
     instance::Instance,
-    revocation::Revocations,
     time::Clock,
     verify::{TokenProfile, Verifier, VerifyMode, key_source::KeySource},
 };
@@ -51,10 +51,11 @@ struct Inner {
     mode: VerifyMode,
     clock: Clock,
     keys: Arc<KeySource>,
-    revocations: Arc<Revocations>,
     caches: Caches,
     #[cfg(feature = "client")]
     client: Option<Client>,
+    #[cfg(feature = "client")]
+    revocations: Arc<Revocations>,
     #[cfg(feature = "client")]
     operation: Operation,
     #[cfg(feature = "client")]
@@ -136,6 +137,7 @@ impl Clerk {
             profile,
             keys: Arc::clone(&self.0.keys),
             tokens: Arc::clone(&self.0.caches.tokens),
+            #[cfg(feature = "client")]
             revocations: Arc::clone(&self.0.revocations),
             #[cfg(feature = "client")]
             statuses: match mode {

@@ -60,6 +60,7 @@ use crate::{
     reject::Rejection,
     rule::{Decision, RequestHead, Rule},
     session::Session,
+    telemetry::metrics,
     time::Clock,
 };
 
@@ -185,6 +186,7 @@ impl Settings {
     ) -> Result<(), Box<Response<Bytes>>> {
         match decided {
             Ok(decision) => {
+                metrics::decision("allow", "");
                 tracing::debug!(signed_in = decision.session.is_some(), "request allowed");
                 self.write(decision, request);
                 Ok(())
@@ -227,6 +229,7 @@ impl Settings {
     }
 
     fn refuse<B>(&self, rejection: Rejection, request: &Request<B>) -> Response<Bytes> {
+        metrics::decision("refuse", rejection.reason());
         tracing::info!(
             clerk.reason = rejection.reason(),
             status = rejection.status().as_u16(),

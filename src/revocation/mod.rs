@@ -31,7 +31,6 @@ impl Revocations {
     }
 
     /// Records that `session_id` is revoked.
-    #[cfg(feature = "client")]
     pub(crate) fn revoke(&self, session_id: &str, now: Timestamp) {
         let mut until = self.until.write().unwrap_or_else(PoisonError::into_inner);
         until.retain(|_, end| now < *end);
@@ -49,7 +48,7 @@ impl Revocations {
     }
 }
 
-#[cfg(all(test, feature = "client"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

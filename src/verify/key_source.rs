@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "client")]
 use bytes::Bytes;
 
 #[cfg(feature = "client")]
@@ -26,23 +27,30 @@ pub(crate) enum KeySource {
 pub(crate) struct LoadedKeys {
     pub(crate) set: KeySet,
     /// What they were read from; empty for keys given at set-up.
+    #[cfg(feature = "client")]
     pub(crate) jwks: Bytes,
     /// Rises when the keys change: what an older key proved must be proven again.
     pub(crate) generation: u64,
     /// From here on they are fetched again.
+    #[cfg(feature = "client")]
     pub(crate) refresh_at: Timestamp,
     /// Until here they are used where that fails.
+    #[cfg(feature = "client")]
     pub(crate) usable_until: Timestamp,
 }
 
 impl KeySource {
     pub(crate) fn fixed(set: KeySet) -> Self {
+        #[cfg(feature = "client")]
         let forever = Timestamp::from_millis(i64::MAX);
         Self::Fixed(Arc::new(LoadedKeys {
             set,
-            jwks: Bytes::new(),
             generation: 0,
+            #[cfg(feature = "client")]
+            jwks: Bytes::new(),
+            #[cfg(feature = "client")]
             refresh_at: forever,
+            #[cfg(feature = "client")]
             usable_until: forever,
         }))
     }
@@ -53,6 +61,10 @@ impl KeySource {
     }
 
     /// Returns the keys where they are at hand; starts a fetch in the background where one is due.
+    #[cfg_attr(
+        not(feature = "client"),
+        expect(unused_variables, reason = "fixed keys are timeless")
+    )]
     pub(crate) fn at_hand(&self, now: Timestamp) -> Option<Arc<LoadedKeys>> {
         match self {
             Self::Fixed(keys) => Some(Arc::clone(keys)),
@@ -62,8 +74,11 @@ impl KeySource {
     }
 
     /// Tells whether a `kid` that the keys lack is a reason to fetch them now.
+    #[cfg_attr(
+        not(feature = "client"),
+        expect(unused_variables, reason = "fixed keys are timeless")
+    )]
     pub(crate) fn may_ask_for_unknown_kid(&self, now: Timestamp) -> bool {
-        let _ = now;
         match self {
             Self::Fixed(_) => false,
             #[cfg(feature = "client")]

@@ -63,6 +63,7 @@ pub(crate) enum VerifyError {
     #[error("{0}")]
     Outage(Outage),
     /// The session was revoked.
+    #[cfg(feature = "client")]
     #[error("the session was revoked")]
     Revoked,
     /// A bare session ID came where only tokens are verified.
@@ -82,6 +83,7 @@ impl VerifyError {
             Self::NotGood(reason) => reason.slug(),
             #[cfg(feature = "client")]
             Self::Outage(outage) => outage.slug(),
+            #[cfg(feature = "client")]
             Self::Revoked => "session-revoked",
             Self::SessionIdNetworkless => "session-id-not-accepted",
             Self::Token(error) => error.slug(),

@@ -1,9 +1,11 @@
 //! Verified tokens, kept so that a token's signature is checked once.
 
+#[cfg(feature = "client")]
+use std::sync::OnceLock;
 use std::{
     fmt,
     hash::{Hash, Hasher},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -27,6 +29,7 @@ pub(crate) struct ProvenToken {
     /// The generation of the keys that proved it.
     pub(crate) generation: u64,
     /// The session with what the Sessions API adds to it, once that is known.
+    #[cfg(feature = "client")]
     pub(crate) composed: OnceLock<Session>,
     stored_at: Timestamp,
 }
@@ -91,6 +94,7 @@ impl TokenCache {
         let proven = Arc::new(ProvenToken {
             session,
             generation,
+            #[cfg(feature = "client")]
             composed: OnceLock::new(),
             stored_at: now,
         });

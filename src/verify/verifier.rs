@@ -17,11 +17,11 @@ use super::{
 use crate::{
     cache::{Failure, Staleness},
     clerk::{Error, outage::Outage},
+    revocation::Revocations,
     time::Clock,
 };
 use crate::{
     credential::{ClientUat, Credential},
-    revocation::Revocations,
     session::Session,
     telemetry::metrics::{self, CacheResult},
     time::Timestamp,
@@ -35,6 +35,7 @@ pub(crate) struct Verifier {
     pub(crate) number: usize,
     pub(crate) keys: Arc<KeySource>,
     pub(crate) tokens: Arc<TokenCache>,
+    #[cfg(feature = "client")]
     pub(crate) revocations: Arc<Revocations>,
     /// `None`: networkless.
     #[cfg(feature = "client")]
@@ -121,6 +122,7 @@ impl Verifier {
             .put(self.number, token, session, generation, now))
     }
 
+    #[cfg(feature = "client")]
     fn unless_revoked(&self, verified: Verified, now: Timestamp) -> Verified {
         match verified {
             Ok(session) if self.revocations.contains(session.id(), now) => {
@@ -131,8 +133,13 @@ impl Verifier {
     }
 }
 
+// Without a client nothing here can learn of a revocation, and nothing needs to be asked.
 #[cfg(not(feature = "client"))]
 impl Verifier {
+    fn unless_revoked(&self, verified: Verified, _: Timestamp) -> Verified {
+        verified
+    }
+
     fn confirm_at_hand(&self, proven: &ProvenToken, _: Timestamp) -> Option<Verified> {
         Some(Ok(proven.session.clone()))
     }
