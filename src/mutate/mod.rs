@@ -4,3 +4,5 @@
 pub(crate) mod managed_headers;
 #[cfg(feature = "client")]
 pub(crate) mod template_token;
+#[cfg(feature = "client")]
+mod token_key;

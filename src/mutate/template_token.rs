@@ -1,17 +1,12 @@
 //! Template tokens: minted once for all who wait, refreshed ahead of their end.
 
-use std::{
-    fmt,
-    hash::{Hash, Hasher},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use equivalent::Equivalent;
 use http::HeaderValue;
 use serde::Deserialize;
 
+use super::token_key::{TokenKey, TokenQuery};
 use crate::{
     cache::{
         Cache, CacheOptions, Excuse, Failure, FetchError, Fetched, Lifetime, Recall, Staleness,
@@ -78,19 +73,6 @@ pub(crate) struct TemplateTokens {
     statuses: Arc<SessionStatuses>,
     revocations: Arc<Revocations>,
     cache: Arc<Cache<TokenKey, TemplateToken, TemplateTokenError>>,
-}
-
-#[derive(Clone, Eq, PartialEq)]
-struct TokenKey {
-    session_id: Box<str>,
-    organization: Option<(Box<str>, Option<Box<str>>)>,
-    actor: Option<Box<str>>,
-    request: Arc<TokenRequest>,
-}
-
-struct TokenQuery<'a> {
-    session: &'a Session,
-    request: &'a Arc<TokenRequest>,
 }
 
 #[derive(Deserialize)]
@@ -272,71 +254,6 @@ impl TemplateTokenError {
 impl FetchError for TemplateTokenError {
     fn excuse(&self) -> Excuse {
         Excuse::Ends
-    }
-}
-
-impl TokenKey {
-    fn of(query: &TokenQuery<'_>) -> Self {
-        let session = query.session;
-        let organization = session.organization().map(|organization| {
-            let role = organization.role.as_deref().map(Box::from);
-            (Box::from(organization.id.as_str()), role)
-        });
-        Self {
-            session_id: session.id().into(),
-            organization,
-            actor: session.actor().map(|actor| actor.sub.as_str().into()),
-            request: Arc::clone(query.request),
-        }
-    }
-
-    fn parts(&self) -> KeyParts<'_> {
-        let organization = self.organization.as_ref();
-        KeyParts {
-            session_id: &self.session_id,
-            organization: organization.map(|(id, role)| (id.as_ref(), role.as_deref())),
-            actor: self.actor.as_deref(),
-            request: &self.request,
-        }
-    }
-}
-
-#[derive(Eq, Hash, PartialEq)]
-struct KeyParts<'a> {
-    session_id: &'a str,
-    organization: Option<(&'a str, Option<&'a str>)>,
-    actor: Option<&'a str>,
-    request: &'a TokenRequest,
-}
-
-impl TokenQuery<'_> {
-    fn parts(&self) -> KeyParts<'_> {
-        let organization = self.session.organization();
-        KeyParts {
-            session_id: self.session.id(),
-            organization: organization
-                .map(|organization| (organization.id.as_str(), organization.role.as_deref())),
-            actor: self.session.actor().map(|actor| actor.sub.as_str()),
-            request: self.request,
-        }
-    }
-}
-
-impl Hash for TokenKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.parts().hash(state);
-    }
-}
-
-impl Hash for TokenQuery<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.parts().hash(state);
-    }
-}
-
-impl Equivalent<TokenKey> for TokenQuery<'_> {
-    fn equivalent(&self, key: &TokenKey) -> bool {
-        self.parts() == key.parts()
     }
 }
 

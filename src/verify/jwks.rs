@@ -12,8 +12,8 @@ use std::{
 use arc_swap::ArcSwapOption;
 
 use super::{
-    key_source::LoadedKeys,
     keys::{KeyError, KeySet},
+    loaded_keys::LoadedKeys,
 };
 use crate::{
     cache::{Excuse, FetchError, Flight, Flights},

@@ -3,11 +3,8 @@
 use std::sync::Arc;
 
 #[cfg(feature = "client")]
-use bytes::Bytes;
-
-#[cfg(feature = "client")]
 use super::jwks::{JwksEndpoint, KeysError, RemoteKeys};
-use super::keys::KeySet;
+use super::{keys::KeySet, loaded_keys::LoadedKeys};
 #[cfg(feature = "client")]
 use crate::cache::Failure;
 use crate::time::Timestamp;
@@ -22,23 +19,6 @@ pub(crate) enum KeySource {
     Remote(Arc<RemoteKeys>),
 }
 
-/// Keys, and which fetch they came with.
-#[derive(Debug)]
-pub(crate) struct LoadedKeys {
-    pub(crate) set: KeySet,
-    /// What they were read from; empty for keys given at set-up.
-    #[cfg(feature = "client")]
-    pub(crate) jwks: Bytes,
-    /// Rises when the keys change: what an older key proved must be proven again.
-    pub(crate) generation: u64,
-    /// From here on they are fetched again.
-    #[cfg(feature = "client")]
-    pub(crate) refresh_at: Timestamp,
-    /// Until here they are used where that fails.
-    #[cfg(feature = "client")]
-    pub(crate) usable_until: Timestamp,
-}
-
 impl KeySource {
     pub(crate) fn fixed(set: KeySet) -> Self {
         #[cfg(feature = "client")]
@@ -47,7 +27,7 @@ impl KeySource {
             set,
             generation: 0,
             #[cfg(feature = "client")]
-            jwks: Bytes::new(),
+            jwks: bytes::Bytes::new(),
             #[cfg(feature = "client")]
             refresh_at: forever,
             #[cfg(feature = "client")]

@@ -12,6 +12,7 @@ pub(crate) mod jwks;
 mod jws;
 pub(crate) mod key_source;
 pub mod keys;
+mod loaded_keys;
 mod permissions;
 mod profile;
 #[cfg(feature = "client")]

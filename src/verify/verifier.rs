@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::{
     TokenError, VerifyError,
-    key_source::{KeySource, LoadedKeys},
+    key_source::KeySource,
+    loaded_keys::LoadedKeys,
     session_token::{self, TokenProfile},
     token_cache::{ProvenToken, TokenCache},
 };

@@ -51,9 +51,7 @@ fn clerk(sandbox: &Sandbox) -> Clerk {
 fn layer_hit(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let _entered = runtime.enter();
-    let sandbox = runtime
-        .block_on(Sandbox::builder().start())
-        .unwrap();
+    let sandbox = runtime.block_on(Sandbox::builder().start()).unwrap();
     let token = sandbox.session_token().to_owned();
     let mut group = criterion.benchmark_group("layer");
 
@@ -79,7 +77,9 @@ fn layer_hit(criterion: &mut Criterion) {
                 || request(&token),
                 |request| {
                     let response = service.call(request);
-                    response.now_or_never().unwrap_or_else(|| panic!("{name} had to wait"))
+                    response
+                        .now_or_never()
+                        .unwrap_or_else(|| panic!("{name} had to wait"))
                 },
                 criterion::BatchSize::SmallInput,
             );
