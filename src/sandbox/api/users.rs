@@ -191,9 +191,18 @@ fn check_identifiers(store: &Store, user: &SeedUser) -> Result<(), ApiError> {
     Ok(())
 }
 
+// The same as the pattern in openapi.json.
 fn is_email(text: &str) -> bool {
-    let parts = text.split_once('@');
-    parts.is_some_and(|(local, domain)| !local.is_empty() && domain.contains('.'))
+    let label = |text: &str| {
+        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+    };
+    let local = |c: char| c.is_ascii_alphanumeric() || "._%+-".contains(c);
+    text.split_once('@').is_some_and(|(name, domain)| {
+        !name.is_empty()
+            && name.chars().all(local)
+            && domain.contains('.')
+            && domain.split('.').all(label)
+    })
 }
 
 // Clerk merges metadata deeply, and null removes a key.
