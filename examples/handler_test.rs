@@ -16,8 +16,11 @@ fn app(clerk: Clerk) -> Router {
         .layer(SessionLayer::required(clerk))
 }
 
-fn main() {
-    println!("run the tests of this example: cargo test --example handler_test");
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    axum::serve(listener, app(Clerk::from_env()?)).await?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,4 +1,65 @@
-//! Verifies Clerk sessions in front of services.
+//! Verifies Clerk sessions in front of services: a tower layer, and the engine of a standalone gateway.
+//!
+//! ```
+//! use axum::{Router, routing::get};
+//! use clerk_gateway::{Clerk, Session, SessionLayer};
+//!
+//! async fn me(session: Session) -> String {
+//!     session.user_id().to_owned()
+//! }
+//!
+//! # fn example() -> Result<(), clerk_gateway::SetupError> {
+//! let clerk = Clerk::from_env()?;
+//! let app: Router = Router::new()
+//!     .route("/me", get(me))
+//!     .layer(SessionLayer::required(clerk));
+//! # let _ = app;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Features
+//!
+//! | feature | brings |
+//! |---|---|
+//! | `axum` | extractors: [`Session`], `Option<Session>`, [`extract::Permitted`], [`TemplateToken`] |
+//! | `client` | Clerk's API: the Sessions API, fetched keys, template tokens; without it verification is networkless, with a key that is given |
+//! | `metrics` | counters through the `metrics` facade |
+//! | `test-util` | the [`sandbox`], in-process |
+//! | `gateway` (default) | the binary |
+//!
+//! # Architecture
+//!
+//! A request flows one way, and each stage is a room of its own:
+//!
+//! `request → route → credential → verify → policy → mutate → proxy`
+//!
+//! | room | answers |
+//! |---|---|
+//! | `request` | what was asked, in the one form that all stages read |
+//! | `route` | which rule it meets |
+//! | `credential` | what it presents: absent, found, or bad |
+//! | [`verify`] | is that genuine, and is the session still good |
+//! | `policy` | may they ([`Requirement`], [`Denied`]) |
+//! | `mutate` | what the service behind is told: managed headers, [`TemplateToken`] |
+//! | `reject` | which response a refusal is ([`Rejection`]): every refusal's status |
+//! | `proxy` | sends it on; knows nothing of authentication |
+//!
+//! `rule` runs the stages from credential to template token for one route or layer; [`layer`] does so as tower
+//! middleware, `pipeline` (the file to read first) for the gateway, with request and route before and the managed headers after.
+//! Around them: [`clerk`] is all that talks to Clerk; `handle` is [`Clerk`], which holds an instance's keys, client and caches;
+//! `cache` has single-flight, negative, stale and refresh-ahead entries once for all; `server`, `cli` and `config` are the
+//! process. Leaves that everyone may use: `session`, `instance`, `problem`, `revocation`, `time`.
+//!
+//! # Invariants
+//!
+//! - A refused credential never falls through to the next source; no matching route means refused.
+//! - Managed headers are stripped from every request of the gateway before any stage; the library's layer leaves headers alone
+//!   unless asked.
+//! - Clerk being unreachable is 503: never a 401, and never a pass.
+//! - Time is an argument: stages are told what time it is.
+//! - Every read of a cache is judged by the caller's clock; a verified token counts only with the keys that proved it.
+//! - Credentials and keys show themselves in no `Debug`, error, log or response.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 // Modules stand in the order in which a request meets them; the leaves come last.
