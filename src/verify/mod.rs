@@ -2,8 +2,11 @@
 //!
 //! A session token is proven here first, by the strict verifier; garbage never reaches Clerk. Then,
 //! unless the verification is networkless, the Sessions API is asked whether the session is good;
-//! both answers are cached. What the caches hold is tried first and without waiting
-//! ([`Verifier::recall`]); only what they lack is awaited ([`Verifier::verify`]).
+//! both answers are cached. What the caches hold is tried first and without waiting; only what they
+//! lack is awaited.
+//!
+//! Layers and the gateway do all that by themselves. The strict verifier can be used alone:
+//! [`verify_session_token`] with a [`KeySet`] and a [`TokenProfile`].
 
 mod claims;
 mod json;
