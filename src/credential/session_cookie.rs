@@ -48,7 +48,8 @@ fn find<'a>(
     let Some(token) = only(values(headers, session))? else {
         return Ok(None);
     };
-    if !token.iter().all(u8::is_ascii_graphic) {
+    // Without a branch a byte, as for the bearer token.
+    if !token.iter().fold(true, |all, byte| all & byte.is_ascii_graphic()) {
         return Err(CredentialError::MalformedCookie);
     }
     let token = str::from_utf8(token).map_err(|_| CredentialError::MalformedCookie)?;
