@@ -49,7 +49,10 @@ fn find<'a>(
         return Ok(None);
     };
     // Without a branch a byte, as for the bearer token.
-    if !token.iter().fold(true, |all, byte| all & byte.is_ascii_graphic()) {
+    if !token
+        .iter()
+        .fold(true, |all, byte| all & byte.is_ascii_graphic())
+    {
         return Err(CredentialError::MalformedCookie);
     }
     let token = str::from_utf8(token).map_err(|_| CredentialError::MalformedCookie)?;
