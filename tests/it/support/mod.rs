@@ -1,6 +1,9 @@
 //! What several tests arrange: a sandbox and a handle on one clock, a service that shows what it
 //! was given, and requests.
 
+pub(crate) mod process;
+pub(crate) mod upstream;
+
 use std::{
     convert::Infallible,
     time::{Duration, SystemTime, UNIX_EPOCH},

@@ -1,0 +1,132 @@
+//! The binary as a child process, and raw HTTP to talk to it.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::PathBuf,
+    process::{Child, Command, Output, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
+
+static FOLDERS: AtomicUsize = AtomicUsize::new(0);
+
+/// The binary, with none of this process's Clerk variables.
+pub(crate) fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_clerk-gateway"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CLERK")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// A running child; it ends with the test.
+pub(crate) struct Running {
+    child: Child,
+    stderr: PathBuf,
+}
+
+impl Running {
+    /// Starts `command` and waits until `address` accepts connections.
+    pub(crate) fn start(mut command: Command, address: SocketAddr) -> Self {
+        let stderr = folder().join("stderr");
+        let log = std::fs::File::create(&stderr).unwrap();
+        let child = command.stderr(log).stdin(Stdio::null()).spawn().unwrap();
+        let mut running = Self { child, stderr };
+        running.wait_for(address);
+        running
+    }
+
+    pub(crate) fn stderr(&self) -> String {
+        std::fs::read_to_string(&self.stderr).unwrap()
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args([name, &id]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for the child's own end.
+    pub(crate) fn status(&mut self) -> Option<i32> {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(Instant::now() < deadline, "still running");
+            std::thread::yield_now();
+        }
+    }
+
+    fn wait_for(&mut self, address: SocketAddr) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while TcpStream::connect(address).is_err() {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("ended with {status}:\n{}", self.stderr());
+            }
+            assert!(Instant::now() < deadline, "never listened");
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An address that was free a moment ago.
+pub(crate) fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap()
+}
+
+/// A folder of the test's own.
+pub(crate) fn folder() -> PathBuf {
+    let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
+    let name = format!("clerk-gateway-it-{}-{number}", std::process::id());
+    let folder = std::env::temp_dir().join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// Runs the binary to its end.
+pub(crate) fn run(command: &mut Command) -> (Option<i32>, String, String) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (status.code(), text(stdout), text(stderr))
+}
+
+/// Sends raw bytes on a connection of their own and returns the whole answer.
+pub(crate) fn raw(address: SocketAddr, request: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let limit = Some(Duration::from_secs(20));
+    stream.set_read_timeout(limit).unwrap();
+    stream.write_all(request).unwrap();
+    let mut answer = Vec::new();
+    // A reset after an answer still leaves the answer.
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Sends a GET with these header lines; the connection is closed after it.
+pub(crate) fn get(address: SocketAddr, target: &str, lines: &[&str]) -> String {
+    let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+    let request =
+        format!("GET {target} HTTP/1.1\r\nHost: gw.test\r\nConnection: close\r\n{lines}\r\n");
+    raw(address, request.as_bytes())
+}
+
+pub(crate) fn status_of(answer: &str) -> u16 {
+    let status = answer.split(' ').nth(1).unwrap_or_default();
+    status
+        .parse()
+        .unwrap_or_else(|_| panic!("no status: {answer:?}"))
+}

@@ -1,0 +1,93 @@
+//! An upstream that keeps the bytes that arrive, and answers all of them alike.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::{Arc, Mutex},
+};
+
+/// What has arrived, a request a string.
+#[derive(Clone)]
+pub(crate) struct Upstream {
+    pub(crate) address: SocketAddr,
+    arrived: Arc<Mutex<Vec<String>>>,
+}
+
+impl Upstream {
+    pub(crate) fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let upstream = Self {
+            address: listener.local_addr().unwrap(),
+            arrived: Arc::default(),
+        };
+        let arrived = Arc::clone(&upstream.arrived);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let arrived = Arc::clone(&arrived);
+                std::thread::spawn(move || answer_all(stream, &arrived));
+            }
+        });
+        upstream
+    }
+
+    pub(crate) fn hits(&self) -> usize {
+        self.arrived.lock().unwrap().len()
+    }
+
+    /// The last request, as it arrived; its names in lower case come from the gateway.
+    pub(crate) fn last(&self) -> String {
+        self.arrived.lock().unwrap().last().cloned().unwrap()
+    }
+
+    /// The last request's values of a header.
+    pub(crate) fn header(&self, name: &str) -> Vec<String> {
+        let last = self.last();
+        let lines = last.lines().skip(1).map_while(|line| line.split_once(": "));
+        lines
+            .filter(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.to_owned())
+            .collect()
+    }
+}
+
+fn answer_all(mut stream: TcpStream, arrived: &Mutex<Vec<String>>) {
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 16 * 1024];
+    loop {
+        let read = stream.read(&mut buffer).unwrap_or(0);
+        if read == 0 {
+            return;
+        }
+        bytes.extend_from_slice(&buffer[..read]);
+        while let Some(end) = end_of_request(&bytes) {
+            let request: Vec<u8> = bytes.drain(..end).collect();
+            let text = String::from_utf8_lossy(&request).into_owned();
+            arrived.lock().unwrap().push(text);
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+            if stream.write_all(answer).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn end_of_request(bytes: &[u8]) -> Option<usize> {
+    let head = find(bytes, b"\r\n\r\n")? + 4;
+    let text = String::from_utf8_lossy(&bytes[..head]).to_lowercase();
+    if text.contains("transfer-encoding: chunked") {
+        return find(&bytes[head - 2..], b"\r\n0\r\n")
+            .and_then(|last| find(&bytes[head - 2 + last..], b"\r\n\r\n").map(|end| (last, end)))
+            .map(|(last, end)| head - 2 + last + end + 4);
+    }
+    let length = text
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: ")?.parse().ok())
+        .unwrap_or(0);
+    (bytes.len() >= head + length).then_some(head + length)
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes
+        .windows(wanted.len())
+        .position(|window| window == wanted)
+}
