@@ -1,6 +1,7 @@
 //! The integration tests: one file a behaviour.
 #![allow(clippy::unwrap_used)]
 
+mod architecture;
 mod cli_check;
 mod config;
 mod config_errors;
@@ -9,6 +10,9 @@ mod config_route_errors;
 mod dev;
 mod differential;
 mod examples;
+mod gateway_headers;
+mod gateway_process;
+mod gateway_refusals;
 mod guards;
 mod jwks;
 mod keys;
