@@ -133,7 +133,7 @@ impl Rejection {
             code: self.reason(),
             detail: self.detail(),
             challenge: self.challenge(status),
-            retry_after: self.retry_after().map(|wait| wait.as_secs()),
+            retry_after: self.retry_after().map(whole_seconds),
             request_id,
         }
         .to_response()
@@ -164,6 +164,11 @@ impl Rejection {
             },
         }
     }
+}
+
+/// Rounds up: who comes back a moment too early is refused again.
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 fn verify_status(error: &VerifyError) -> StatusCode {

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use http::header::AUTHORIZATION;
+use http::{HeaderName, header::AUTHORIZATION};
 use ipnet::IpNet;
 use secrecy::ExposeSecret;
 
@@ -92,6 +92,12 @@ pub(super) fn pipeline(loaded: &Loaded, clerk: &Clerk) -> Result<Pipeline<Target
             proxy: proxy.clone(),
             counter: RouteCounter::new(&route.path),
         };
+        if let Some(name) = managed_source(route, &managed) {
+            let what =
+                format!("looks for session IDs in {name}, a header that only the gateway sets");
+            let fix = "use another header, as in x-session-id";
+            return Err(loaded.refuse(&format!("{key}.credentials"), what, fix));
+        }
         let callers = &settings.session.session_id_callers;
         let built = self::route(route, callers, clerk, target)
             .map_err(|error| refuse(loaded, &key, &error))?;
@@ -235,6 +241,17 @@ fn managed_names(settings: &Settings) -> ManagedNames {
         (header != AUTHORIZATION).then_some(header)
     });
     ManagedNames::new(by_session.map(|(name, _)| name).chain(by_token))
+}
+
+/// Finds a bare-ID header that is dropped from every request before anyone could look for it.
+fn managed_source<'a>(route: &'a RouteSettings, managed: &ManagedNames) -> Option<&'a HeaderName> {
+    route
+        .credentials
+        .iter()
+        .find_map(|credential| match credential {
+            CredentialSettings::Header(name) if managed.contains(name.as_str()) => Some(name),
+            _ => None,
+        })
 }
 
 fn source(settings: &CredentialSettings) -> Source {

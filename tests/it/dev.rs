@@ -5,7 +5,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use crate::support::process::{command, folder, free_address, run};
+use crate::support::process::{command, folder, free_address, run, signal};
 
 struct Dev {
     child: Child,
@@ -70,6 +70,7 @@ impl Drop for Dev {
 }
 
 #[test]
+#[ignore = "needs curl; tests/run installs it where it is missing"]
 fn every_printed_line_does_what_its_comment_says() {
     let (dev, _) = Dev::start();
     let without = dev.run("Without a session");
@@ -158,8 +159,6 @@ fn the_sessions_command_works_against_it() {
 #[test]
 fn an_interrupt_ends_it_well() {
     let (mut dev, _) = Dev::start();
-    let id = dev.child.id().to_string();
-    let sent = Command::new("kill").args(["-INT", &id]).status().unwrap();
-    assert!(sent.success());
+    signal("INT", dev.child.id());
     assert_eq!(dev.child.wait().unwrap().code(), Some(0));
 }

@@ -152,7 +152,7 @@ async fn sigterm_lets_what_runs_finish_and_ends_with_0() {
         .unwrap();
     let (mut server, _) = upstream.accept().unwrap();
     read_until(&mut server, "\r\n\r\n");
-    scene.gateway.signal("-TERM");
+    scene.gateway.signal("TERM");
     let deadline = Instant::now() + Duration::from_secs(10);
     while TcpStream::connect(scene.address).is_ok() {
         assert!(Instant::now() < deadline, "still accepting");

@@ -58,6 +58,15 @@ fn what_is_wrong_is_named_with_its_place_and_its_fix() {
             &["gateway.toml:3", "clerk.jwt_key", "PEM"],
         ),
         (
+            "managed bare-id header",
+            format!(
+                "{MINIMAL}[session]\ncredentials = [{{ header = \"x-clerk-session\" }}]\n\
+                 session_id_callers = [\"127.0.0.1/32\"]\n{upstream}"
+            ),
+            &[key],
+            &["x-clerk-session", "only the gateway sets", "x-session-id"],
+        ),
+        (
             "plain http",
             with("api_url = \"http://api.example.com\"\n"),
             &[key],

@@ -42,9 +42,7 @@ impl Running {
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        let sent = Command::new("kill").args([name, &id]).status().unwrap();
-        assert!(sent.success());
+        signal(name, self.child.id());
     }
 
     /// Waits for the child's own end.
@@ -76,6 +74,13 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Signals a process, by the shell's own `kill`.
+pub(crate) fn signal(name: &str, id: u32) {
+    let line = format!("kill -{name} {id}");
+    let sent = Command::new("sh").args(["-c", &line]).status().unwrap();
+    assert!(sent.success());
 }
 
 /// An address that was free a moment ago.
