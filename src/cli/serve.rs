@@ -49,6 +49,8 @@ pub(super) struct Running {
     pub(super) address: SocketAddr,
     pub(super) admin: Option<SocketAddr>,
     trigger: DrainTrigger,
+    /// The admin port answers until the public one has drained: `/readyz` says so meanwhile.
+    admin_trigger: DrainTrigger,
     public: JoinHandle<Drained>,
     others: Vec<JoinHandle<()>>,
 }
@@ -114,6 +116,7 @@ impl Prepared {
         let admin = admin.transpose()?;
         let address = local(&public, self.server.listen);
         let admin_address = admin.as_ref().map(|listener| local(listener, address));
+        let (admin_trigger, admin_drain) = drain();
         let (trigger, drain) = drain();
         let limits = limits(&self.server);
         let mut others = vec![tokio::spawn(warm(self.clerk.clone()))];
@@ -125,13 +128,14 @@ impl Prepared {
                 exporter,
                 drain: drain.clone(),
             };
-            others.push(serve_admin(listener, admin, limits, drain.clone()));
+            others.push(serve_admin(listener, admin, limits, admin_drain));
         }
         let gateway = Gateway::new(self.pipeline);
         Ok(Running {
             address,
             admin: admin_address,
             trigger,
+            admin_trigger,
             public: tokio::spawn(serve(public, gateway, limits, drain)),
             others,
         })
@@ -145,6 +149,7 @@ impl Running {
         tracing::info!("draining");
         self.trigger.begin();
         let drained = self.public.await;
+        self.admin_trigger.begin();
         for task in self.others {
             task.abort();
         }

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use http::{HeaderName, Request, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header::CONNECTION};
 use hyper::{body::Incoming, service::Service};
 
 use super::{ConnectionInfo, request_id::RequestId};
@@ -152,7 +152,17 @@ fn unreachable_upstream(error: &ProxyError, target: &Target, id: &RequestId) -> 
 }
 
 fn refusal(rejection: &Rejection, id: &RequestId) -> Answer {
-    from_bytes(rejection.to_response_with_id(Some(id.as_str())))
+    let mut response = rejection.to_response_with_id(Some(id.as_str()));
+    let status = response.status();
+    if matches!(
+        status,
+        StatusCode::BAD_REQUEST | StatusCode::METHOD_NOT_ALLOWED
+    ) {
+        // What follows an ambiguous request, or a CONNECT, must not be read as another request.
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
+    from_bytes(response)
 }
 
 fn from_bytes(response: Response<Bytes>) -> Answer {

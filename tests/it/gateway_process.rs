@@ -158,6 +158,9 @@ async fn sigterm_lets_what_runs_finish_and_ends_with_0() {
         assert!(Instant::now() < deadline, "still accepting");
         std::thread::yield_now();
     }
+    let ready = get(scene.admin, "/readyz", &[]);
+    assert_eq!(status_of(&ready), 503, "{ready}");
+    assert!(ready.contains("draining"), "{ready}");
     server
         .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone")
         .unwrap();

@@ -153,6 +153,20 @@ async fn a_refused_requests_body_is_not_the_next_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_follows_a_refused_connect_or_an_ambiguous_request_is_not_a_request() {
+    let scene = Scene::start().await;
+    for first in [
+        "CONNECT a:1 HTTP/1.1\r\nHost: a:1",
+        "GET /a//b HTTP/1.1\r\nHost: a",
+    ] {
+        let request = format!("{first}\r\n\r\nGET /public/x HTTP/1.1\r\nHost: a\r\n\r\n");
+        let answers = raw(scene.address, request.as_bytes());
+        assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{answers}");
+    }
+    assert_eq!(scene.upstream.hits(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_is_not_asked_for_before_the_decision() {
     let scene = Scene::start().await;
     let request = "POST /app/x HTTP/1.1\r\nHost: gw.test\r\nContent-Length: 5\r\n\
