@@ -8,6 +8,7 @@ mod flight;
 use std::{
     fmt,
     hash::Hash,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicI64, Ordering},
@@ -18,6 +19,7 @@ use std::{
 use equivalent::Equivalent;
 use foldhash::quality::RandomState;
 use moka::{Expiry, sync};
+use tokio::time::timeout;
 
 pub(crate) use flight::{Failure, Flight, Flights};
 
@@ -93,6 +95,7 @@ pub(crate) struct Cache<K, V, E> {
     entries: sync::Cache<K, Arc<Entry<V>>, RandomState>,
     flights: Flights<K, Fetched<V>, E>,
     options: CacheOptions,
+    slowness: Box<dyn Fn() -> Excuse + Send + Sync>,
 }
 
 struct Entry<V> {
@@ -134,6 +137,18 @@ where
             entries,
             flights: Flights::default(),
             options,
+            slowness: Box::new(|| Excuse::Starts),
+        }
+    }
+
+    /// Says what a fetch that outlasts the patience of who holds a stale entry means for that entry.
+    pub(crate) fn judging_slowness<F>(self, slowness: F) -> Self
+    where
+        F: Fn() -> Excuse + Send + Sync + 'static,
+    {
+        Self {
+            slowness: Box::new(slowness),
+            ..self
         }
     }
 
@@ -184,19 +199,26 @@ where
         let Some(entry) = stale else {
             return flight.landed().await.map(|fetched| fetched.value);
         };
-        match tokio::time::timeout(self.options.patience, flight.landed()).await {
-            Ok(Err(failure)) => {
-                entry.judge(failure.excuse(), now.plus(self.options.retry_after));
-                if entry.failing() {
-                    Ok(entry.value.clone())
-                } else {
-                    Err(failure)
-                }
-            }
-            Ok(Ok(fetched)) => Ok(fetched.value),
+        let mut landing = pin!(flight.landed());
+        let next = now.plus(self.options.retry_after);
+        let landed = match timeout(self.options.patience, &mut landing).await {
+            Ok(landed) => landed,
             Err(_slow) => {
-                entry.judge(Excuse::Starts, now.plus(self.options.retry_after));
-                Ok(entry.value.clone())
+                entry.judge((self.slowness)(), next);
+                if entry.failing() {
+                    return Ok(entry.value.clone());
+                }
+                landing.await
+            }
+        };
+        match landed {
+            Ok(fetched) => Ok(fetched.value),
+            Err(failure) => {
+                entry.judge(failure.excuse(), next);
+                match entry.failing() {
+                    true => Ok(entry.value.clone()),
+                    false => Err(failure),
+                }
             }
         }
     }

@@ -121,6 +121,11 @@ impl Client {
         self.0.api.is_key_refused() || self.0.jwks.is_key_refused()
     }
 
+    /// Tells whether calls are held back because Clerk's rate limit is used up.
+    pub(crate) fn is_rate_limited(&self) -> bool {
+        self.0.api.is_rate_limited()
+    }
+
     pub(super) async fn send(&self, call: Call) -> Result<Bytes, Error> {
         self.0.api.send(call).await
     }

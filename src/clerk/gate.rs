@@ -59,6 +59,11 @@ impl Gate {
         }
     }
 
+    /// Tells whether calls are held back.
+    pub(super) fn is_closed(&self) -> bool {
+        !self.closed_for().is_zero()
+    }
+
     fn closed_for(&self) -> Duration {
         let opens_at = Timestamp::from_millis(self.opens_at.load(Ordering::Relaxed));
         let closed = opens_at.since(self.clock.now());

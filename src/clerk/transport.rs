@@ -131,6 +131,11 @@ impl Transport {
         self.key_refused.load(Ordering::Relaxed)
     }
 
+    /// Tells whether calls are held back because Clerk's rate limit is used up.
+    pub(super) fn is_rate_limited(&self) -> bool {
+        self.gate.is_closed()
+    }
+
     fn note_key(&self, result: &Result<Bytes, Error>) {
         match result {
             Ok(_) => self.key_refused.store(false, Ordering::Relaxed),

@@ -11,7 +11,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    cache::{Cache, CacheOptions, Failure, Fetched, Lifetime, Recall, Staleness},
+    cache::{Cache, CacheOptions, Excuse, Failure, Fetched, Lifetime, Recall, Staleness},
     clerk::{Client, Error, model::SessionObject},
     session::{Actor, Organization, Proof, Session, SessionData, SessionStatus},
     telemetry::metrics::{self, CacheResult},
@@ -119,11 +119,17 @@ impl SessionStatuses {
             patience: PATIENCE,
             retry_after: RETRY_AFTER,
         };
+        let gate = client.clone();
+        // A lookup that waits for our rate limit says nothing about Clerk.
+        let cache = Cache::new(options).judging_slowness(move || match gate.is_rate_limited() {
+            true => Excuse::Continues,
+            false => Excuse::Starts,
+        });
         Arc::new(Self {
             client,
             operation,
             ttl,
-            cache: Arc::new(Cache::new(options)),
+            cache: Arc::new(cache),
             verify_is_gone: AtomicBool::new(false),
             bare_budget: BareBudget::default(),
         })
