@@ -260,9 +260,8 @@ impl ClerkBuilder {
         let token = self
             .max_token_lifetime
             .unwrap_or(TokenProfile::DEFAULT_MAX_TOKEN_LIFETIME);
-        let entry = self.cache.session_ttl + self.cache.stale_if_error;
         let skew = self.clock_skew.unwrap_or(TokenProfile::DEFAULT_CLOCK_SKEW);
-        token.max(entry) + skew
+        token.max(self.cache.longest_session()).saturating_add(skew)
     }
 }
 

@@ -34,6 +34,14 @@ pub struct CacheSettings {
     pub stale_if_error: Duration,
 }
 
+#[cfg(feature = "client")]
+impl CacheSettings {
+    /// Returns the longest time that a session is served without a new answer.
+    pub(super) fn longest_session(&self) -> Duration {
+        self.session_ttl.saturating_add(self.stale_if_error)
+    }
+}
+
 /// What one handle, or one layer with settings of its own, keeps.
 #[derive(Clone)]
 pub(super) struct Caches {

@@ -174,6 +174,10 @@ impl Clerk {
     /// Returns the handle with caches of its own; keys, client and revocations stay shared.
     pub(crate) fn with_caches(&self, settings: &CacheSettings) -> Self {
         let inner = &self.0;
+        let skew = inner.profile.accepted_skew();
+        inner
+            .revocations
+            .outlast(settings.longest_session().saturating_add(skew));
         Self(Arc::new(Inner {
             instance: inner.instance.clone(),
             profile: inner.profile.clone(),

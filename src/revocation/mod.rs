@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         PoisonError, RwLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -17,7 +17,8 @@ pub(crate) struct Revocations {
     /// So that the common case, none at all, costs one load.
     any: AtomicBool,
     until: RwLock<HashMap<String, Timestamp>>,
-    retention: Duration,
+    /// In milliseconds; it only grows.
+    retention: AtomicU64,
 }
 
 impl Revocations {
@@ -26,15 +27,22 @@ impl Revocations {
         Self {
             any: AtomicBool::new(false),
             until: RwLock::default(),
-            retention,
+            retention: AtomicU64::new(millis(retention)),
         }
+    }
+
+    /// Keeps revocations for `retention` at least: for a cache that holds sessions longer.
+    pub(crate) fn outlast(&self, retention: Duration) {
+        self.retention
+            .fetch_max(millis(retention), Ordering::Relaxed);
     }
 
     /// Records that `session_id` is revoked.
     pub(crate) fn revoke(&self, session_id: &str, now: Timestamp) {
         let mut until = self.until.write().unwrap_or_else(PoisonError::into_inner);
         until.retain(|_, end| now < *end);
-        until.insert(session_id.to_owned(), now.plus(self.retention));
+        let retention = Duration::from_millis(self.retention.load(Ordering::Relaxed));
+        until.insert(session_id.to_owned(), now.plus(retention));
         self.any.store(true, Ordering::Release);
     }
 
@@ -46,6 +54,10 @@ impl Revocations {
         let until = self.until.read().unwrap_or_else(PoisonError::into_inner);
         until.get(session_id).is_some_and(|end| now < *end)
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -61,5 +73,17 @@ mod tests {
         assert!(revocations.contains("sess_a", now.plus(Duration::from_secs(59))));
         assert!(!revocations.contains("sess_a", now.plus(Duration::from_secs(60))));
         assert!(!revocations.contains("sess_b", now));
+    }
+
+    #[test]
+    fn the_longest_cache_decides_how_long_a_revocation_lasts() {
+        let revocations = Revocations::new(Duration::from_secs(60));
+        let now = Timestamp::from_secs(100);
+        for secs in [90, 30] {
+            revocations.outlast(Duration::from_secs(secs));
+        }
+        revocations.revoke("sess_a", now);
+        assert!(revocations.contains("sess_a", now.plus(Duration::from_secs(89))));
+        assert!(!revocations.contains("sess_a", now.plus(Duration::from_secs(90))));
     }
 }
