@@ -38,6 +38,11 @@ pub enum SetupError {
         "there is no key to verify tokens with: set CLERK_JWT_KEY (or a JWKS), CLERK_SECRET_KEY, or CLERK_PUBLISHABLE_KEY"
     )]
     NoKeys,
+    /// A bare-ID source comes without a way to tell who sent a request.
+    #[error(
+        "bare session IDs are for trusted callers, and nothing says who sent a request: add .peer(…) to the SessionLayer's builder"
+    )]
+    NoPeer,
     /// There is no issuer.
     #[error("there is no issuer to check tokens against: set CLERK_PUBLISHABLE_KEY, or the issuer")]
     NoIssuer,

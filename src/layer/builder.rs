@@ -50,7 +50,9 @@ pub struct SessionLayerBuilder {
     #[cfg(feature = "client")]
     cache: Option<CacheSettings>,
     #[cfg(feature = "client")]
-    token: Option<TokenRequest>,
+    template: Option<String>,
+    #[cfg(feature = "client")]
+    token_organization: OrganizationRule,
     #[cfg(feature = "client")]
     forward_token: bool,
 }
@@ -69,7 +71,9 @@ impl SessionLayerBuilder {
             #[cfg(feature = "client")]
             cache: None,
             #[cfg(feature = "client")]
-            token: None,
+            template: None,
+            #[cfg(feature = "client")]
+            token_organization: OrganizationRule::Same,
             #[cfg(feature = "client")]
             forward_token: false,
         }
@@ -179,7 +183,7 @@ impl SessionLayerBuilder {
     /// # Errors
     ///
     /// [`SetupError`] for what cannot work: a source without a name, bare session IDs without
-    /// callers or with networkless verification, an empty list of authorized parties, a template
+    /// callers, without a peer or with networkless verification, an empty list of authorized parties, a template
     /// that cannot be one, anything that needs a secret key where there is none.
     pub fn build(self) -> Result<SessionLayer, SetupError> {
         let clerk = self.clerk();
@@ -192,6 +196,9 @@ impl SessionLayerBuilder {
             }
             if verifier.is_networkless() {
                 return Err(SetupError::NetworklessSessionId);
+            }
+            if self.peer.is_none() {
+                return Err(SetupError::NoPeer);
             }
         }
         let rule = Rule {
@@ -278,12 +285,7 @@ impl SessionLayerBuilder {
     /// the request is refused with 403 `organization-mismatch`.
     #[must_use]
     pub fn template_token(mut self, template: impl Into<String>) -> Self {
-        self.token = Some(TokenRequest {
-            template: template.into(),
-            lifetime: None,
-            max_age: None,
-            organization: OrganizationRule::Same,
-        });
+        self.template = Some(template.into());
         self
     }
 
@@ -298,23 +300,25 @@ impl SessionLayerBuilder {
     /// presented token's.
     #[must_use]
     pub fn any_organization(mut self) -> Self {
-        if let Some(token) = &mut self.token {
-            token.organization = OrganizationRule::Any;
-        }
+        self.token_organization = OrganizationRule::Any;
         self
     }
 
     fn token_output(&self, clerk: &Clerk) -> Result<Option<TokenOutput>, SetupError> {
-        let Some(request) = &self.token else {
+        let Some(template) = &self.template else {
             return match self.forward_token {
                 true => Err(SetupError::NoTemplate),
                 false => Ok(None),
             };
         };
-        TemplateName::parse(&request.template)
-            .map_err(|_| SetupError::Template(request.template.clone()))?;
+        TemplateName::parse(template).map_err(|_| SetupError::Template(template.clone()))?;
         Ok(Some(TokenOutput {
-            request: Arc::new(request.clone()),
+            request: Arc::new(TokenRequest {
+                template: template.clone(),
+                lifetime: None,
+                max_age: None,
+                organization: self.token_organization,
+            }),
             minter: clerk.template_tokens()?,
         }))
     }
