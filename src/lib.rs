@@ -100,6 +100,8 @@ mod telemetry;
 #[cfg(feature = "client")]
 mod cache;
 mod instance;
+#[cfg(feature = "gateway")]
+mod limit;
 mod problem;
 #[cfg(feature = "client")]
 mod revocation;

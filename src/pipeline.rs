@@ -25,6 +25,8 @@ pub(crate) struct Pipeline<U> {
     pub(crate) routes: Table<Arc<Route<U>>>,
     pub(crate) managed: ManagedNames,
     pub(crate) trusted_proxies: TrustedProxies,
+    /// The longest path and query, in bytes.
+    pub(crate) max_target_bytes: usize,
     pub(crate) clock: Clock,
 }
 
@@ -64,7 +66,7 @@ impl<U> Pipeline<U> {
         parts: &mut Parts,
     ) -> Result<Arc<Route<U>>, Refusal<U>> {
         self.managed.strip(&mut parts.headers);
-        let request = CanonicalRequest::parse(parts).map_err(Refusal::before_route)?;
+        let request = self.canonical(parts).map_err(Refusal::before_route)?;
         let from = ForwardedFor::resolve(peer, &request, &parts.headers, &self.trusted_proxies);
         let route = self.route(&request)?;
         let decided = match self.permit(&route, &request, &from, &parts.headers).await {
@@ -78,6 +80,14 @@ impl<U> Pipeline<U> {
                 route: Some(route),
             }),
         }
+    }
+
+    fn canonical(&self, parts: &Parts) -> Result<CanonicalRequest, RequestError> {
+        let target = parts.uri.path_and_query();
+        if target.is_some_and(|target| target.as_str().len() > self.max_target_bytes) {
+            return Err(RequestError::TargetTooLong);
+        }
+        CanonicalRequest::parse(parts)
     }
 
     fn route(&self, request: &CanonicalRequest) -> Result<Arc<Route<U>>, Refusal<U>> {
@@ -165,7 +175,8 @@ impl<U> Route<U> {
 }
 
 impl<U> Refusal<U> {
-    fn before_route(rejection: impl Into<Rejection>) -> Self {
+    /// A request that no route was looked up for.
+    pub(crate) fn before_route(rejection: impl Into<Rejection>) -> Self {
         Self {
             rejection: rejection.into(),
             route: None,

@@ -98,6 +98,8 @@ impl Rejection {
             #[cfg(feature = "gateway")]
             Cause::Request(RequestError::MethodNotAllowed) => StatusCode::METHOD_NOT_ALLOWED,
             #[cfg(feature = "gateway")]
+            Cause::Request(RequestError::TargetTooLong) => StatusCode::URI_TOO_LONG,
+            #[cfg(feature = "gateway")]
             Cause::Request(_) => StatusCode::BAD_REQUEST,
             #[cfg(feature = "gateway")]
             Cause::RouteNotFound => StatusCode::NOT_FOUND,
@@ -159,6 +161,7 @@ impl Rejection {
                 StatusCode::METHOD_NOT_ALLOWED => "The method is not served here.",
                 StatusCode::NOT_FOUND => "Nothing is served here.",
                 StatusCode::SERVICE_UNAVAILABLE => "The session cannot be checked just now.",
+                StatusCode::URI_TOO_LONG => "The request's target is too long.",
                 StatusCode::UNAUTHORIZED => "The presented credential is not accepted.",
                 _ => "The request cannot be served.",
             },

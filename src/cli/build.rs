@@ -23,7 +23,7 @@ use crate::{
     request::TrustedProxies,
     route::{Pattern, Table},
     rule::{self, Rule, TokenOutput},
-    server::Target,
+    server::{Target, Tls, TlsError, Transport},
     telemetry::traffic::RouteCounter,
 };
 
@@ -116,8 +116,36 @@ pub(super) fn pipeline(loaded: &Loaded, clerk: &Clerk) -> Result<Pipeline<Target
         routes,
         managed,
         trusted_proxies,
+        max_target_bytes: settings.server.max_uri_bytes,
         clock: clerk.clock().clone(),
     })
+}
+
+/// Makes what the public listener speaks.
+///
+/// # Errors
+///
+/// A certificate or key that cannot be used, with its place in the configuration.
+pub(super) fn transport(loaded: &Loaded) -> Result<Transport, ConfigError> {
+    let server = &loaded.settings.server;
+    let Some(identity) = &server.tls else {
+        return Ok(match server.h2c {
+            true => Transport::PlainOrH2c,
+            false => Transport::Plain,
+        });
+    };
+    let tls = Tls::new(identity).map_err(|error| {
+        let key = match &error {
+            TlsError::Certificate(index, _) => format!("server.tls[{index}].cert"),
+            TlsError::Key(index, _) => format!("server.tls[{index}].key"),
+            TlsError::ClientAuthorities(_) => "server.client_ca".to_owned(),
+            _ => "server.tls".to_owned(),
+        };
+        let fix =
+            "give PEM files: the certificate with its chain, and the key that it was made for";
+        loaded.refuse(&key, error.to_string(), fix)
+    })?;
+    Ok(Transport::Tls(Arc::new(tls)))
 }
 
 struct Upstreams<'a> {

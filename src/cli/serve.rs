@@ -10,10 +10,11 @@ use super::{BAD_USAGE, build, config_args::ConfigArgs, config_args::report};
 use crate::{
     config::{Loaded, ServerSettings},
     handle::Clerk,
+    limit::connections::PerAddress,
     pipeline::Pipeline,
     server::{
-        Admin, Drain, DrainTrigger, Drained, Gateway, ListenError, ServeLimits, Target, bind,
-        drain, serve,
+        Admin, Drain, DrainTrigger, Drained, Gateway, ListenError, Listener, ServeLimits, Target,
+        Transport, bind, drain, serve,
     },
     telemetry::exporter::{self, Exporter},
 };
@@ -33,6 +34,8 @@ pub(super) struct Prepared {
     clerk: Clerk,
     pipeline: Pipeline<Target>,
     server: ServerSettings,
+    transport: Transport,
+    per_address: PerAddress,
 }
 
 /// Why a gateway that is set up cannot start.
@@ -76,10 +79,15 @@ pub(super) fn run(args: &Args) -> ExitCode {
 pub(super) fn prepare(loaded: &Loaded) -> Result<Prepared, ExitCode> {
     let clerk = build::clerk(loaded).map_err(|error| report(&error))?;
     let pipeline = build::pipeline(loaded, &clerk).map_err(|error| report(&error))?;
+    let server = loaded.settings.server.clone();
+    let transport = build::transport(loaded).map_err(|error| report(&error))?;
+    let exempt = pipeline.trusted_proxies.clone();
     Ok(Prepared {
+        per_address: PerAddress::new(server.max_connections_per_address, exempt),
         clerk,
         pipeline,
-        server: loaded.settings.server.clone(),
+        server,
+        transport,
     })
 }
 
@@ -131,12 +139,18 @@ impl Prepared {
             others.push(serve_admin(listener, admin, limits, admin_drain));
         }
         let gateway = Gateway::new(self.pipeline);
+        let listener = Listener {
+            socket: public,
+            transport: self.transport,
+            limits,
+            per_address: self.per_address,
+        };
         Ok(Running {
             address,
             admin: admin_address,
             trigger,
             admin_trigger,
-            public: tokio::spawn(serve(public, gateway, limits, drain)),
+            public: tokio::spawn(serve(listener, gateway, drain)),
             others,
         })
     }
@@ -184,8 +198,13 @@ pub(super) async fn stop_signal() {
 fn limits(server: &ServerSettings) -> ServeLimits {
     ServeLimits {
         connections: server.max_connections,
+        handshake: server.handshake_timeout,
         header_timeout: server.header_read_timeout,
         header_bytes: server.max_header_bytes,
+        headers: server.max_headers,
+        idle_timeout: server.idle_timeout,
+        streams: server.max_streams,
+        write_timeout: server.write_timeout,
         drain: server.drain_timeout,
     }
 }
@@ -216,7 +235,7 @@ fn serve_admin(
 ) -> JoinHandle<()> {
     let service = TowerToHyperService::new(admin.router());
     tokio::spawn(async move {
-        serve(listener, service, limits, drain).await;
+        serve(Listener::plain(listener, limits), service, drain).await;
     })
 }
 

@@ -1,12 +1,13 @@
 //! `[server]`: where the gateway listens, whom it believes, what it bears.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{checks, duration::Period, error::Findings};
+use super::{checks, duration::Period, error::Findings, secret};
+use crate::server::{CertificatePem, ClientCertificates, Presence, TlsIdentity};
 
 /// `[server]` as it is written.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
@@ -20,12 +21,35 @@ pub(crate) struct ServerSection {
     pub(crate) trusted_proxies: Vec<String>,
     /// How many worker threads run; 0: one a core.
     pub(crate) workers: usize,
+    /// Whether HTTP/2 by prior knowledge is spoken beside HTTP/1.1, where there is no TLS.
+    pub(crate) h2c: bool,
+    /// Certificates: with one or more, the listener speaks TLS, and HTTP/2 where the client can.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) tls: Vec<TlsSection>,
+    /// PEM of the authorities whose client certificates count; none are asked for unless set.
+    pub(crate) client_ca: Option<PathBuf>,
+    /// Whether clients must have a certificate.
+    pub(crate) client_auth: Option<ClientAuth>,
     /// How many connections are served at once; more wait to be accepted.
     pub(crate) max_connections: usize,
+    /// How many of them one client address may hold; 0: any number. Trusted proxies are not counted.
+    pub(crate) max_connections_per_address: usize,
     /// How large a request's head may be, in bytes.
     pub(crate) max_header_bytes: usize,
-    /// How long a request's head may take; also how long an idle connection is kept.
+    /// How many header lines a request may have.
+    pub(crate) max_headers: usize,
+    /// How long a request's path and query may be, in bytes.
+    pub(crate) max_uri_bytes: usize,
+    /// How many requests one HTTP/2 connection may have at once.
+    pub(crate) max_streams: u32,
+    /// How long the TLS handshake, or telling HTTP/2 from HTTP/1.1, may take.
+    pub(crate) handshake_timeout: Period,
+    /// How long a request's head may take from its first byte.
     pub(crate) header_read_timeout: Period,
+    /// How long an HTTP/1.1 connection is kept between requests.
+    pub(crate) idle_timeout: Period,
+    /// How long a client may take no byte of an answer.
+    pub(crate) write_timeout: Period,
     /// How long requests in flight may go on after SIGTERM.
     pub(crate) drain_timeout: Period,
 }
@@ -38,11 +62,41 @@ pub(crate) struct ServerSettings {
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// 0: one a core.
     pub(crate) workers: usize,
+    pub(crate) h2c: bool,
+    /// `None`: plain text.
+    pub(crate) tls: Option<TlsIdentity>,
     pub(crate) max_connections: usize,
+    pub(crate) max_connections_per_address: usize,
     /// 8 KiB to 1 MiB.
     pub(crate) max_header_bytes: usize,
+    pub(crate) max_headers: usize,
+    pub(crate) max_uri_bytes: usize,
+    pub(crate) max_streams: u32,
+    pub(crate) handshake_timeout: Duration,
     pub(crate) header_read_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) write_timeout: Duration,
     pub(crate) drain_timeout: Duration,
+}
+
+/// One `[[server.tls]]`: a certificate chain and its private key, PEM files both.
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TlsSection {
+    /// The certificate, then those that it was signed by.
+    pub(crate) cert: PathBuf,
+    /// Its private key.
+    pub(crate) key: PathBuf,
+}
+
+/// Whether clients must have a certificate.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ClientAuth {
+    /// One that is presented must be good.
+    Optional,
+    /// There is no connection without a good one.
+    Required,
 }
 
 impl Default for ServerSection {
@@ -52,9 +106,20 @@ impl Default for ServerSection {
             admin: None,
             trusted_proxies: Vec::new(),
             workers: 0,
+            h2c: false,
+            tls: Vec::new(),
+            client_ca: None,
+            client_auth: None,
             max_connections: 20_000,
+            max_connections_per_address: 10_000,
             max_header_bytes: 65_536,
+            max_headers: 100,
+            max_uri_bytes: 16_384,
+            max_streams: 100,
+            handshake_timeout: Period::secs(10),
             header_read_timeout: Period::secs(10),
+            idle_timeout: Period::secs(75),
+            write_timeout: Period::secs(30),
             drain_timeout: Period::secs(30),
         }
     }
@@ -74,6 +139,7 @@ impl ServerSection {
         let proxies = "server.trusted_proxies";
         let trusted_proxies = checks::networks(proxies, &self.trusted_proxies, findings);
         self.check_bounds(findings);
+        let tls = self.check_tls(findings);
         Some(ServerSettings {
             listen: listen?,
             admin: match admin {
@@ -82,9 +148,18 @@ impl ServerSection {
             },
             trusted_proxies,
             workers: self.workers,
+            h2c: self.h2c,
+            tls,
             max_connections: self.max_connections,
+            max_connections_per_address: self.max_connections_per_address,
             max_header_bytes: self.max_header_bytes,
+            max_headers: self.max_headers,
+            max_uri_bytes: self.max_uri_bytes,
+            max_streams: self.max_streams,
+            handshake_timeout: self.handshake_timeout.0,
             header_read_timeout: self.header_read_timeout.0,
+            idle_timeout: self.idle_timeout.0,
+            write_timeout: self.write_timeout.0,
             drain_timeout: self.drain_timeout.0,
         })
     }
@@ -98,15 +173,82 @@ impl ServerSection {
             let what = format!("{} is more than any machine has", self.workers);
             findings.problem("server.workers", what, "use 0 for one a core");
         }
-        if !(8192..=1_048_576).contains(&self.max_header_bytes) {
-            let what = format!("{} is out of range", self.max_header_bytes);
-            let fix = "use 8192 to 1048576 bytes";
-            findings.problem("server.max_header_bytes", what, fix);
+        let header_bytes = ("max_header_bytes", self.max_header_bytes, 8192, 1_048_576);
+        let headers = ("max_headers", self.max_headers, 16, 10_000);
+        // hyper refuses a longer target by itself.
+        let uri_bytes = ("max_uri_bytes", self.max_uri_bytes, 256, 65_534);
+        let streams = ("max_streams", self.max_streams as usize, 1, 100_000);
+        for (name, value, least, most) in [header_bytes, headers, uri_bytes, streams] {
+            if !(least..=most).contains(&value) {
+                let what = format!("{value} is out of range");
+                let fix = format!("use {least} to {most}");
+                findings.problem(&format!("server.{name}"), what, fix);
+            }
         }
-        if self.header_read_timeout < Period::millis(100) {
-            let what = format!("{} is too short", self.header_read_timeout);
-            findings.problem("server.header_read_timeout", what, "use at least 100ms");
+        for (name, period) in [
+            ("handshake_timeout", self.handshake_timeout),
+            ("header_read_timeout", self.header_read_timeout),
+            ("idle_timeout", self.idle_timeout),
+            ("write_timeout", self.write_timeout),
+        ] {
+            if period < Period::millis(100) {
+                let what = format!("{period} is too short");
+                findings.problem(&format!("server.{name}"), what, "use at least 100ms");
+            }
         }
+    }
+
+    fn check_tls(&self, findings: &mut Findings) -> Option<TlsIdentity> {
+        let clients = self.check_clients(findings);
+        if self.tls.is_empty() {
+            return None;
+        }
+        if self.h2c {
+            let what = "is set beside [[server.tls]]: with TLS, ALPN settles the protocol";
+            findings.problem("server.h2c", what, "remove one of them");
+        }
+        let certificates = self.tls.iter().enumerate().filter_map(|(index, tls)| {
+            let place = format!("server.tls[{index}]");
+            let chain = secret::read_text(&format!("{place}.cert"), &tls.cert, findings);
+            let key = secret::read_text(&format!("{place}.key"), &tls.key, findings);
+            Some(CertificatePem {
+                chain: chain?,
+                key: key?.into(),
+            })
+        });
+        Some(TlsIdentity {
+            certificates: certificates.collect(),
+            clients,
+        })
+    }
+
+    fn check_clients(&self, findings: &mut Findings) -> Option<ClientCertificates> {
+        let Some(path) = &self.client_ca else {
+            if self.client_auth.is_some() {
+                let what = "is set, but nobody is named whose certificates count";
+                findings.problem("server.client_auth", what, "set server.client_ca");
+            }
+            return None;
+        };
+        if self.tls.is_empty() {
+            let what = "is set, but the listener does not speak TLS";
+            findings.problem("server.client_ca", what, "add a [[server.tls]]");
+        }
+        let presence = match self.client_auth {
+            Some(ClientAuth::Optional) => Presence::Optional,
+            Some(ClientAuth::Required) => Presence::Required,
+            None => {
+                let what = "is set, but not whether clients must have a certificate";
+                let fix = "set server.client_auth to \"optional\" or \"required\"";
+                findings.problem("server.client_ca", what, fix);
+                return None;
+            }
+        };
+        let authorities = secret::read_text("server.client_ca", path, findings)?;
+        Some(ClientCertificates {
+            authorities,
+            presence,
+        })
     }
 }
 

@@ -20,6 +20,21 @@ pub(crate) enum FramingError {
     TransferEncoding,
 }
 
+/// What makes a head ambiguous.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum HeadFault {
+    /// A `#` in the request target, which readers cut at different places.
+    #[error("the request target holds a #")]
+    Fragment,
+    /// `Content-Length` or `Transfer-Encoding` leave the body's end open (RFC 9112 §6.3).
+    #[error("the body's length is ambiguous")]
+    Framing,
+    /// A line that does not end in exactly CR LF, or that continues the one before.
+    #[error("a line of the head is malformed")]
+    Line,
+}
+
 /// Refuses framing headers that are open to more than one reading (RFC 9112 §6.1, §6.3).
 ///
 /// # Errors

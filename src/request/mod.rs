@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Uri, Version, header::HOST, request::Parts, uri::PathAndQuery};
 
 pub(crate) use forwarded::{ForwardedFor, is_forwarding_name};
-pub(crate) use framing::{FramingError, check_framing};
+pub(crate) use framing::{FramingError, HeadFault, check_framing};
 pub(crate) use host::Host;
 pub(crate) use path::{PathError, canonical_path, decoded_bytes};
 pub(crate) use peer::{Peer, Scheme, TrustedProxies};
@@ -37,6 +37,9 @@ pub(crate) enum RequestError {
     /// `Transfer-Encoding` and `Content-Length` leave the body's end open.
     #[error("the body's framing is ambiguous")]
     Framing(#[source] FramingError),
+    /// The head's bytes can be read in more than one way.
+    #[error("the head is ambiguous")]
+    Head(#[source] HeadFault),
     /// `Host` is absent, repeated, malformed, or another than the target's authority.
     #[error("the host is missing or ambiguous")]
     Host,
@@ -55,19 +58,25 @@ pub(crate) enum RequestError {
     /// The target is neither a path nor an absolute `http` or `https` URL.
     #[error("the request target has no accepted form")]
     Target,
+    /// The target is longer than the limit.
+    #[error("the request target is too long")]
+    TargetTooLong,
 }
 
 impl RequestError {
     /// Returns the reason's slug.
     pub(crate) fn slug(self) -> &'static str {
         match self {
-            Self::Framing(_) => "request-ambiguous-framing",
+            Self::Framing(_) | Self::Head(HeadFault::Framing) => "request-ambiguous-framing",
+            Self::Head(HeadFault::Fragment) => "request-ambiguous-target",
+            Self::Head(HeadFault::Line) => "request-ambiguous-head",
             Self::Host => "request-ambiguous-host",
             Self::Method => "request-ambiguous-method",
             Self::MethodNotAllowed => "method-not-allowed",
             Self::Path(_) => "request-ambiguous-path",
             Self::Query => "request-ambiguous-query",
             Self::Target => "request-ambiguous-target",
+            Self::TargetTooLong => "request-target-too-long",
         }
     }
 }

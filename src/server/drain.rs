@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
 /// Begins the drain of every server that holds its [`Drain`].
@@ -46,14 +45,9 @@ impl Drain {
 }
 
 /// Lets connections finish what they are at, and cuts those that have not by the deadline.
-pub(super) async fn finish(
-    graceful: GracefulShutdown,
-    mut connections: JoinSet<()>,
-    deadline: Duration,
-) -> Drained {
-    let _ = timeout(deadline, graceful.shutdown()).await;
-    // Those that have just ended are not cut.
-    while connections.try_join_next().is_some() {}
+pub(super) async fn finish(mut connections: JoinSet<()>, deadline: Duration) -> Drained {
+    let all = async { while connections.join_next().await.is_some() {} };
+    let _ = timeout(deadline, all).await;
     let cut = connections.len();
     connections.shutdown().await;
     if cut > 0 {

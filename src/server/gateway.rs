@@ -6,13 +6,14 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header::CONNECTION};
 use hyper::{body::Incoming, service::Service};
 
-use super::{ConnectionInfo, request_id::RequestId};
+use super::{connection::ConnectionInfo, request_id::RequestId};
 use crate::{
     layer::ResponseBody,
     pipeline::{Pipeline, Refusal, Route},
     problem::Problem,
     proxy::{ProxyBody, ProxyError, ReverseProxy, Upstream},
     reject::Rejection,
+    request::RequestError,
     telemetry::{metrics, traffic, traffic::RouteCounter},
 };
 
@@ -65,11 +66,14 @@ impl Inner {
         let Some(connection) = parts.extensions.remove::<ConnectionInfo>() else {
             return refusal(&Rejection::layer_missing(), &id);
         };
-        let mut answer = match self
-            .pipeline
-            .decide(&connection.forwarding, &mut parts)
-            .await
-        {
+        let decided = match connection.fault {
+            Some(fault) => Err(Refusal::before_route(RequestError::Head(fault))),
+            None => {
+                let peer = &connection.peer;
+                self.pipeline.decide(peer, &mut parts).await
+            }
+        };
+        let mut answer = match decided {
             Ok(route) => {
                 metrics::decision("allow", "");
                 let answer = forward(&route, parts, body, &id).await;

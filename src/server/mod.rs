@@ -1,14 +1,20 @@
 //! The process: listen, serve, drain; the admin port.
 
 mod admin;
+mod connection;
 mod drain;
 mod gateway;
 mod listen;
+mod preface;
 mod request_id;
 mod serve;
+mod tls;
+mod wire;
 
 pub(crate) use admin::Admin;
+pub(crate) use connection::Transport;
 pub(crate) use drain::{Drain, DrainTrigger, Drained, drain};
 pub(crate) use gateway::{Gateway, Target};
 pub(crate) use listen::{ListenError, bind};
-pub(crate) use serve::{ConnectionInfo, ServeLimits, serve};
+pub(crate) use serve::{Listener, ServeLimits, serve};
+pub(crate) use tls::{CertificatePem, ClientCertificates, Presence, Tls, TlsError, TlsIdentity};

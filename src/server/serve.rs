@@ -1,14 +1,10 @@
-//! The accept loop: HTTP/1.1 with bounds on connections, head sizes and waits.
+//! The accept loop, and what a listener's connections may take.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use http_body::Body;
-use hyper::{body::Incoming, server::conn::http1, service::Service};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::{GracefulShutdown, Watcher},
-};
+use hyper::{body::Incoming, service::Service};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -16,10 +12,14 @@ use tokio::{
     time::sleep,
 };
 
-use super::drain::{Drain, Drained, finish};
+use super::{
+    connection::{Connections, Transport},
+    drain::{Drain, Drained, finish},
+};
 use crate::{
-    request::{Peer, Scheme},
-    telemetry::traffic::OpenConnection,
+    limit::connections::PerAddress,
+    request::TrustedProxies,
+    telemetry::traffic::{self, OpenConnection},
 };
 
 /// How long the loop rests where the process is out of file descriptors or memory; doubled up to the second.
@@ -31,10 +31,20 @@ const LONGEST_REST: Duration = Duration::from_secs(1);
 pub(crate) struct ServeLimits {
     /// Open connections; further ones wait in the kernel.
     pub(crate) connections: usize,
-    /// How long a request's head may take, and how long a connection may idle before it: hyper has one clock for both.
+    /// How long TLS, or telling HTTP/1 from HTTP/2, may take.
+    pub(crate) handshake: Duration,
+    /// How long a request's head may take, from its first byte on.
     pub(crate) header_timeout: Duration,
     /// A request's head with its start line, in bytes, at least 8,192; also the bound of its trailers.
     pub(crate) header_bytes: usize,
+    /// How many header lines a request may have.
+    pub(crate) headers: usize,
+    /// How long an HTTP/1 connection may idle between requests.
+    pub(crate) idle_timeout: Duration,
+    /// Requests at once on one HTTP/2 connection.
+    pub(crate) streams: u32,
+    /// How long a client may take no byte of an answer.
+    pub(crate) write_timeout: Duration,
     /// How long a drain waits for what runs.
     pub(crate) drain: Duration,
 }
@@ -43,41 +53,57 @@ impl Default for ServeLimits {
     fn default() -> Self {
         Self {
             connections: 16_384,
-            // Above the 60 s for which common load balancers keep connections, so that they close first.
-            header_timeout: Duration::from_secs(75),
+            handshake: Duration::from_secs(10),
+            header_timeout: Duration::from_secs(10),
             header_bytes: 64 * 1024,
+            headers: 100,
+            // Above the 60 s for which common load balancers keep connections, so that they close first.
+            idle_timeout: Duration::from_secs(75),
+            streams: 100,
+            write_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(30),
         }
     }
 }
 
-/// The connection that a request came by; in each request's extensions.
-#[derive(Clone, Debug)]
-pub(crate) struct ConnectionInfo {
-    /// The other end.
-    pub(crate) peer: SocketAddr,
-    /// The other end as [`crate::request::ForwardedFor::resolve`] takes it.
-    pub(crate) forwarding: Peer,
+/// A bound socket, and what its connections speak and may take.
+pub(crate) struct Listener {
+    pub(crate) socket: TcpListener,
+    pub(crate) transport: Transport,
+    pub(crate) limits: ServeLimits,
+    pub(crate) per_address: PerAddress,
+}
+
+impl Listener {
+    /// Takes a socket whose connections speak plain HTTP/1.1 and are not counted by address.
+    pub(crate) fn plain(socket: TcpListener, limits: ServeLimits) -> Self {
+        Self {
+            socket,
+            transport: Transport::Plain,
+            limits,
+            per_address: PerAddress::new(0, TrustedProxies::default()),
+        }
+    }
 }
 
 /// Serves a listener's connections until `drain` begins, then lets them finish within the limit.
-pub(crate) async fn serve<S, B>(
-    listener: TcpListener,
-    service: S,
-    limits: ServeLimits,
-    mut drain: Drain,
-) -> Drained
+pub(crate) async fn serve<S, B>(listener: Listener, service: S, mut drain: Drain) -> Drained
 where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-    S::Future: Send,
+    S::Future: Send + 'static,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     B: Body + Send + 'static,
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let http = builder(&limits);
+    let Listener {
+        socket,
+        transport,
+        limits,
+        per_address,
+    } = listener;
+    let served = Connections::new(service, transport, limits, drain.clone());
     let permits = Arc::new(Semaphore::new(limits.connections));
-    let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     let mut rest = FIRST_REST;
     loop {
@@ -88,40 +114,32 @@ where
                 log_panic(ended);
                 continue;
             }
-            accepted = accept(&listener, &permits) => accepted,
+            accepted = accept(&socket, &permits) => accepted,
         };
-        match accepted {
-            Ok((stream, info, permit)) => {
-                rest = FIRST_REST;
-                let service = WithInfo {
-                    inner: service.clone(),
-                    info,
-                };
-                let connection = connection(http.clone(), stream, service, graceful.watcher());
-                connections.spawn(async move {
-                    let _open = OpenConnection::new();
-                    connection.await;
-                    drop(permit);
-                });
+        let (stream, peer, permit) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                rest = recover(&error, rest).await;
+                continue;
             }
-            Err(error) => rest = recover(&error, rest).await,
-        }
+        };
+        rest = FIRST_REST;
+        let Ok(counted) = per_address.admit(peer.ip()) else {
+            traffic::closed("address-limit");
+            continue;
+        };
+        let served = served.clone().serve(stream, peer);
+        connections.spawn(async move {
+            let _open = OpenConnection::new();
+            served.await;
+            drop((permit, counted));
+        });
     }
-    drop(listener);
-    finish(graceful, connections, limits.drain).await
+    drop(socket);
+    finish(connections, limits.drain).await
 }
 
-fn builder(limits: &ServeLimits) -> http1::Builder {
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
-        .max_header_size(limits.header_bytes)
-        // hyper panics below 8,192; a full head must leave room for the body's first bytes.
-        .max_buf_size(limits.header_bytes.saturating_mul(2).max(8 * 1024));
-    http
-}
-
-type Accepted = (TcpStream, ConnectionInfo, OwnedSemaphorePermit);
+type Accepted = (TcpStream, SocketAddr, OwnedSemaphorePermit);
 
 async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> io::Result<Accepted> {
     // The permit comes first: a connection that cannot be served yet stays in the kernel's queue.
@@ -131,8 +149,7 @@ async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> io::Result<
         .map_err(io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
     stream.set_nodelay(true)?;
-    let forwarding = Peer::new(peer, Scheme::Http);
-    Ok((stream, ConnectionInfo { peer, forwarding }, permit))
+    Ok((stream, peer, permit))
 }
 
 /// Rests where the process lacks something, and goes on at once where only one connection failed.
@@ -149,6 +166,7 @@ async fn recover(error: &io::Error, rest: Duration) -> Duration {
         tracing::debug!(error = %error, "a connection failed before it was accepted");
         return FIRST_REST;
     }
+    traffic::closed("accept-failed");
     tracing::warn!(error = %error, "connections cannot be accepted");
     sleep(rest).await;
     (rest * 2).min(LONGEST_REST)
@@ -157,42 +175,6 @@ async fn recover(error: &io::Error, rest: Duration) -> Duration {
 fn log_panic(ended: Result<(), JoinError>) {
     if ended.is_err_and(|error| error.is_panic()) {
         tracing::error!("a connection's task panicked");
-    }
-}
-
-async fn connection<S, B>(
-    http: http1::Builder,
-    stream: TcpStream,
-    service: WithInfo<S>,
-    watcher: Watcher,
-) where
-    S: Service<Request<Incoming>, Response = Response<B>>,
-    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    B: Body + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let peer = service.info.peer;
-    let served = http.serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = watcher.watch(served).await {
-        // Mostly clients that left or idled.
-        tracing::debug!(client.address = %peer, error = %error, "connection ended with an error");
-    }
-}
-
-/// Puts the connection into the extensions of its requests.
-struct WithInfo<S> {
-    inner: S,
-    info: ConnectionInfo,
-}
-
-impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for WithInfo<S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        request.extensions_mut().insert(self.info.clone());
-        self.inner.call(request)
     }
 }
 

@@ -8,14 +8,18 @@ use super::{
         CLERK_REQUEST_SECONDS, CLERK_REQUESTS, DECISIONS, JWKS_REFRESHES, SESSION_CACHE,
         TEMPLATE_TOKEN_CACHE, TOKEN_CACHE,
     },
-    traffic::{CONNECTIONS, REQUESTS, UPSTREAM_SECONDS},
+    traffic::{CONNECTIONS, CONNECTIONS_CLOSED, REQUESTS, UPSTREAM_SECONDS},
 };
 
 /// The counters and what they count.
-const COUNTERS: [(&str, &str); 7] = [
+const COUNTERS: [(&str, &str); 8] = [
     (
         CLERK_REQUESTS,
         "Calls of Clerk's API, by operation and outcome.",
+    ),
+    (
+        CONNECTIONS_CLOSED,
+        "Client connections refused, cut or broken, by reason.",
     ),
     (DECISIONS, "Decisions on requests, by outcome and reason."),
     (

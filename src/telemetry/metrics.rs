@@ -102,7 +102,7 @@ thread_local! {
 }
 
 #[cfg(feature = "metrics")]
-fn count<const N: usize>(name: &'static str, labels: [Label; N]) {
+pub(super) fn count<const N: usize>(name: &'static str, labels: [Label; N]) {
     // A thread that is ending has no handles any more; what it would count is lost.
     let _ = COUNTER_HANDLES.try_with(|handles| {
         handles

@@ -5,9 +5,10 @@ use std::{
     time::Duration,
 };
 
-use super::metrics::observe;
+use super::metrics::{count, observe};
 
 pub(super) const CONNECTIONS: &str = "clerk_gateway_connections";
+pub(super) const CONNECTIONS_CLOSED: &str = "clerk_gateway_connections_closed_total";
 pub(super) const REQUESTS: &str = "clerk_gateway_requests_total";
 pub(super) const UPSTREAM_SECONDS: &str = "clerk_gateway_upstream_seconds";
 
@@ -20,6 +21,11 @@ pub(crate) struct RouteCounter {
 
 /// Counts a connection as open for as long as it lives.
 pub(crate) struct OpenConnection(());
+
+/// Counts a connection that was refused, cut or broken, by reason.
+pub(crate) fn closed(reason: &'static str) {
+    count(CONNECTIONS_CLOSED, [("reason", reason)]);
+}
 
 /// Times an upstream, from the request to the answer's head.
 pub(crate) fn upstream(took: Duration) {

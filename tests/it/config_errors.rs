@@ -48,9 +48,9 @@ fn unknown_keys_are_errors_at_every_level() {
                 ["unknown key", "listen"],
             ),
             (
-                "[server]\nh2c = true\n",
+                "[server]\nh3 = true\n",
                 2,
-                "server.h2c",
+                "server.h3",
                 ["unknown key", "known are"],
             ),
             (

@@ -43,6 +43,7 @@ fn the_full_file_names_every_key_of_the_schema() {
                 format!("\n{key} = "),
                 format!("\n#{key} = "),
                 format!(" {key} = "),
+                format!(".{key}]]"),
             ];
             assert!(named.iter().any(|named| text.contains(named)), "{key}");
             count += 1;
@@ -70,12 +71,15 @@ fn what_the_full_file_comments_out_is_known_and_well_formed() {
         .collect();
     // Nothing but what cannot stand beside its alternative, or names a file that is not here.
     let expected = [
-        "clerk.secret_key_file",
-        "clerk.jwt_key_file",
-        "upstream[0].urls",
+        ("clerk.secret_key_file", "both "),
+        ("clerk.jwt_key_file", "both "),
+        ("server.client_ca", "/"),
+        ("server.tls[0].cert", "/"),
+        ("server.tls[0].key", "/"),
+        ("upstream[0].urls", "both "),
     ];
     assert_eq!(said.len(), expected.len(), "{}", run.stderr);
-    for (said, key) in said.iter().zip(expected) {
-        assert!(said.contains(&format!(": {key}: both ")), "{said}");
+    for (said, (key, what)) in said.iter().zip(expected) {
+        assert!(said.contains(&format!(": {key}: {what}")), "{said}");
     }
 }

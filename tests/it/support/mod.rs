@@ -2,6 +2,7 @@
 //! was given, and requests.
 
 pub(crate) mod process;
+pub(crate) mod programs;
 pub(crate) mod scene;
 pub(crate) mod upstream;
 

@@ -1,6 +1,6 @@
 //! The gateway as a process, between a recording upstream and a sandbox.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use clerk_gateway::sandbox::Sandbox;
 
@@ -16,6 +16,31 @@ pub(crate) struct Scene {
     pub(crate) gateway: Running,
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
+    /// The configuration that runs.
+    pub(crate) file: PathBuf,
+}
+
+/// What a test's gateway is told beside the sandbox's keys and its addresses.
+#[derive(Clone, Copy)]
+pub(crate) struct Setting<'a> {
+    /// More lines of `[clerk]`, and whole sections after it.
+    pub(crate) clerk: &'a str,
+    /// More lines of `[server]`, and whole sections after it.
+    pub(crate) server: &'a str,
+    /// The upstream's lines but its name; empty: the recording upstream.
+    pub(crate) upstream: &'a str,
+    pub(crate) routes: &'a str,
+}
+
+impl Default for Setting<'_> {
+    fn default() -> Self {
+        Self {
+            clerk: "",
+            server: "",
+            upstream: "",
+            routes: ROUTES,
+        }
+    }
 }
 
 const ROUTES: &str = r#"
@@ -49,21 +74,37 @@ token = { template = "hasura" }
 
 impl Scene {
     pub(crate) async fn start() -> Self {
-        let upstream = Upstream::start();
-        let url = format!("http://{}", upstream.address);
-        Self::with(upstream, &url, "30s").await
+        Self::set(Upstream::start(), Setting::default()).await
     }
 
     /// Sends requests on to `url`, which the recording upstream need not be.
     pub(crate) async fn with(upstream: Upstream, url: &str, response_timeout: &str) -> Self {
+        let lines = format!("url = \"{url}\"\nresponse_timeout = \"{response_timeout}\"");
+        let setting = Setting {
+            upstream: &lines,
+            ..Setting::default()
+        };
+        Self::set(upstream, setting).await
+    }
+
+    /// Starts with lines of the test's own.
+    pub(crate) async fn set(upstream: Upstream, setting: Setting<'_>) -> Self {
         let sandbox = Sandbox::builder().start().await.unwrap();
         let (address, admin) = (free_address(), free_address());
+        let url = format!("url = \"http://{}\"", upstream.address);
+        let to = match setting.upstream {
+            "" => &url,
+            lines => lines,
+        };
         let text = format!(
-            "[clerk]\npublishable_key = \"{}\"\napi_url = \"{}\"\n\
-             [server]\nlisten = \"{address}\"\nadmin = \"{admin}\"\n\
-             [[upstream]]\nname = \"app\"\nurl = \"{url}\"\nresponse_timeout = \"{response_timeout}\"\n{ROUTES}",
+            "[clerk]\npublishable_key = \"{}\"\napi_url = \"{}\"\n{}\n\
+             [server]\nlisten = \"{address}\"\nadmin = \"{admin}\"\n{}\n\
+             [[upstream]]\nname = \"app\"\n{to}\n{}",
             sandbox.publishable_key(),
             sandbox.url(),
+            setting.clerk,
+            setting.server,
+            setting.routes,
         );
         let file = folder().join("gateway.toml");
         std::fs::write(&file, text).unwrap();
@@ -77,6 +118,7 @@ impl Scene {
             gateway,
             address,
             admin,
+            file,
         }
     }
 
@@ -86,6 +128,11 @@ impl Scene {
 
     pub(crate) fn get(&self, target: &str, lines: &[&str]) -> String {
         get(self.address, target, lines)
+    }
+
+    /// The admin port's page.
+    pub(crate) fn metrics(&self) -> String {
+        get(self.admin, "/metrics", &[])
     }
 
     pub(crate) fn signed_in(&self, target: &str, lines: &[&str]) -> u16 {

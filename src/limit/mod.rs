@@ -1,0 +1,3 @@
+//! Bounds on what clients may take, so that one of them cannot take all.
+
+pub(crate) mod connections;

@@ -1,0 +1,332 @@
+//! One connection: its handshake, its protocol, and hyper's side of it.
+
+use std::{
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::{Request, Response, StatusCode};
+use http_body::Body;
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::Service,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use pin_project_lite::pin_project;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
+
+use super::{
+    Drain, ServeLimits,
+    preface::{self, Protocol, Replayed},
+    tls::Tls,
+    wire::{Patience, Wire, WireState},
+};
+use crate::{
+    request::{HeadFault, Peer, Scheme},
+    telemetry::traffic,
+};
+
+/// What HTTP/2 may have on its way in one connection: above what h2 takes for a flood of small frames.
+const H2_CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// The same in one stream: what an upload holds in memory.
+const H2_STREAM_WINDOW: u32 = 512 * 1024;
+const H2_PING_INTERVAL: Duration = Duration::from_secs(20);
+const H2_PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a listener's connections speak before HTTP.
+#[derive(Clone)]
+pub(crate) enum Transport {
+    /// HTTP/1.1 only.
+    Plain,
+    /// HTTP/1.1, or HTTP/2 by prior knowledge.
+    PlainOrH2c,
+    /// TLS; the protocol is the one that ALPN settles.
+    Tls(Arc<Tls>),
+}
+
+impl Transport {
+    async fn handshake(&self, stream: TcpStream) -> io::Result<Handshaken> {
+        match self {
+            Self::Plain => Ok(Handshaken::Plain(Replayed::new(stream), Protocol::Http1)),
+            Self::PlainOrH2c => {
+                let (stream, protocol) = preface::sniff(stream).await?;
+                Ok(Handshaken::Plain(stream, protocol))
+            }
+            Self::Tls(tls) => {
+                let stream = tls.accept(stream).await?;
+                let protocol = match stream.get_ref().1.alpn_protocol() {
+                    Some(b"h2") => Protocol::Http2,
+                    _ => Protocol::Http1,
+                };
+                let stream = Box::new(Replayed::new(stream));
+                Ok(Handshaken::Tls(stream, protocol))
+            }
+        }
+    }
+}
+
+/// The connection that a request came by; in each request's extensions.
+#[derive(Clone, Debug)]
+pub(crate) struct ConnectionInfo {
+    /// The other end.
+    pub(crate) peer: Peer,
+    /// Why this request's head is ambiguous, where it is.
+    pub(crate) fault: Option<HeadFault>,
+}
+
+/// Serves connections alike.
+#[derive(Clone)]
+pub(super) struct Connections<S> {
+    service: S,
+    transport: Transport,
+    limits: ServeLimits,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+    drain: Drain,
+}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+impl<S, B> Connections<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    pub(super) fn new(service: S, transport: Transport, limits: ServeLimits, drain: Drain) -> Self {
+        Self {
+            service,
+            transport,
+            http1: http1_builder(&limits),
+            http2: http2_builder(&limits),
+            limits,
+            drain,
+        }
+    }
+
+    /// Serves one connection to its end.
+    pub(super) async fn serve(self, stream: TcpStream, peer: SocketAddr) {
+        let mut drain = self.drain.clone();
+        let transport = self.transport.clone();
+        let protocol = tokio::select! {
+            biased;
+            () = drain.begun() => return,
+            protocol = timeout(self.limits.handshake, transport.handshake(stream)) => protocol,
+        };
+        let ended = match protocol {
+            Ok(Ok(Handshaken::Plain(stream, Protocol::Http1))) => {
+                self.http1(stream, peer, Scheme::Http).await
+            }
+            Ok(Ok(Handshaken::Plain(stream, Protocol::Http2))) => {
+                self.http2(stream, peer, Scheme::Http).await
+            }
+            Ok(Ok(Handshaken::Tls(stream, Protocol::Http1))) => {
+                self.http1(*stream, peer, Scheme::Https).await
+            }
+            Ok(Ok(Handshaken::Tls(stream, Protocol::Http2))) => {
+                self.http2(*stream, peer, Scheme::Https).await
+            }
+            Ok(Err(error)) => {
+                traffic::closed("handshake-failed");
+                tracing::debug!(client.address = %peer, %error, "handshake failed");
+                return;
+            }
+            Err(_) => {
+                traffic::closed("handshake-timeout");
+                tracing::debug!(client.address = %peer, "handshake took too long");
+                return;
+            }
+        };
+        if let Err(error) = ended {
+            // Mostly clients that left or idled.
+            traffic::closed(reason(&error));
+            tracing::debug!(client.address = %peer, %error, "connection ended with an error");
+        }
+    }
+
+    async fn http1<T>(self, io: T, peer: SocketAddr, scheme: Scheme) -> hyper::Result<()>
+    where
+        T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let state = Arc::new(WireState::default());
+        let patience = Patience {
+            head: self.limits.header_timeout,
+            write: self.limits.write_timeout,
+        };
+        let io = Wire::new(io, Arc::clone(&state), patience);
+        let service = Http1Service {
+            inner: self.service,
+            info: ConnectionInfo::new(peer, scheme),
+            state,
+        };
+        let served = self.http1.serve_connection(TokioIo::new(io), service);
+        let mut served = pin!(served.with_upgrades());
+        let mut drain = self.drain;
+        tokio::select! {
+            ended = served.as_mut() => return ended,
+            () = drain.begun() => served.as_mut().graceful_shutdown(),
+        }
+        served.await
+    }
+
+    async fn http2<T>(self, io: T, peer: SocketAddr, scheme: Scheme) -> hyper::Result<()>
+    where
+        T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let service = Http2Service {
+            inner: self.service,
+            info: ConnectionInfo::new(peer, scheme),
+        };
+        let io = preface::Paced::new(io, self.limits.handshake, self.limits.write_timeout);
+        let served = self.http2.serve_connection(TokioIo::new(io), service);
+        let mut served = pin!(served);
+        let mut drain = self.drain;
+        tokio::select! {
+            ended = served.as_mut() => return ended,
+            () = drain.begun() => served.as_mut().graceful_shutdown(),
+        }
+        served.await
+    }
+}
+
+enum Handshaken {
+    Plain(Replayed<TcpStream>, Protocol),
+    Tls(
+        Box<Replayed<tokio_rustls::server::TlsStream<TcpStream>>>,
+        Protocol,
+    ),
+}
+
+fn http1_builder(limits: &ServeLimits) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        // hyper's clock runs from one answer's end to the next head's: the guard beneath has the head's own.
+        .header_read_timeout(limits.idle_timeout.max(limits.header_timeout))
+        .max_headers(limits.headers)
+        .max_header_size(limits.header_bytes)
+        // hyper panics below 8,192; a full head must leave room for the body's first bytes.
+        .max_buf_size(limits.header_bytes.saturating_mul(2).max(8 * 1024));
+    http
+}
+
+fn http2_builder(limits: &ServeLimits) -> http2::Builder<TokioExecutor> {
+    let mut http = http2::Builder::new(TokioExecutor::new());
+    let header_bytes = u32::try_from(limits.header_bytes).unwrap_or(u32::MAX);
+    http.timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(header_bytes)
+        .initial_connection_window_size(H2_CONNECTION_WINDOW)
+        .initial_stream_window_size(H2_STREAM_WINDOW)
+        .keep_alive_interval(H2_PING_INTERVAL)
+        .keep_alive_timeout(H2_PING_TIMEOUT);
+    http
+}
+
+fn reason(error: &hyper::Error) -> &'static str {
+    if error.is_timeout() {
+        "idle-timeout"
+    } else if error.is_parse_too_large() {
+        "head-too-large"
+    } else if error.is_parse() {
+        "malformed"
+    } else {
+        "client-gone"
+    }
+}
+
+impl ConnectionInfo {
+    fn new(peer: SocketAddr, scheme: Scheme) -> Self {
+        Self {
+            peer: Peer::new(peer, scheme),
+            fault: None,
+        }
+    }
+}
+
+/// Puts the connection into the extensions of its requests, and tells the guard of the answers.
+struct Http1Service<S> {
+    inner: S,
+    info: ConnectionInfo,
+    state: Arc<WireState>,
+}
+
+impl<S, B> Service<Request<Incoming>> for Http1Service<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Noted<S::Future>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let mut info = self.info.clone();
+        let number = match self.state.request() {
+            Ok(number) => number,
+            Err(fault) => {
+                info.fault = Some(fault);
+                u64::MAX
+            }
+        };
+        request.extensions_mut().insert(info);
+        Noted {
+            inner: self.inner.call(request),
+            state: Arc::clone(&self.state),
+            number,
+        }
+    }
+}
+
+pin_project! {
+    /// An answer that the guard is told of.
+    struct Noted<F> {
+        #[pin]
+        inner: F,
+        state: Arc<WireState>,
+        number: u64,
+    }
+}
+
+impl<F, B, E> Future for Noted<F>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let output = std::task::ready!(this.inner.poll(cx));
+        let upgraded =
+            matches!(&output, Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS);
+        this.state.answered(*this.number, upgraded);
+        Poll::Ready(output)
+    }
+}
+
+/// Puts the connection into the extensions of its requests.
+struct Http2Service<S> {
+    inner: S,
+    info: ConnectionInfo,
+}
+
+impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Http2Service<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.info.clone());
+        self.inner.call(request)
+    }
+}

@@ -1,0 +1,268 @@
+//! A connection's bytes on their way to hyper and back: ambiguous heads are noted before hyper reads them, and
+//! a head or an answer that does not move is cut.
+
+mod scan;
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    task::{Context, Poll, Waker, ready},
+    time::Duration,
+};
+
+use futures_util::task::AtomicWaker;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep, sleep},
+};
+
+use crate::{request::HeadFault, telemetry::traffic};
+use scan::Scanner;
+
+/// How long a connection may stand still.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// From a head's first byte to its last.
+    pub(super) head: Duration,
+    /// From one byte of an answer that the client takes to the next.
+    pub(super) write: Duration,
+}
+
+/// What the guard and the service of one connection tell each other.
+#[derive(Debug, Default)]
+pub(crate) struct WireState {
+    requests: AtomicU64,
+    answered: AtomicU64,
+    upgraded: AtomicBool,
+    fault: OnceLock<(u64, HeadFault)>,
+    reader: AtomicWaker,
+}
+
+impl WireState {
+    /// Counts a request that the service was given, and returns why its head is bad, where it is.
+    pub(super) fn request(&self) -> Result<u64, HeadFault> {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        match self.fault.get() {
+            Some((bad, fault)) if number >= *bad => Err(*fault),
+            _ => Ok(number),
+        }
+    }
+
+    /// Notes that a request was answered, and whether the connection is no HTTP/1 any more.
+    pub(super) fn answered(&self, number: u64, upgraded: bool) {
+        self.upgraded.store(upgraded, Ordering::Relaxed);
+        self.answered.store(number, Ordering::Release);
+        self.reader.wake();
+    }
+}
+
+/// An HTTP/1 connection's transport, guarded.
+pub(super) struct Wire<T> {
+    inner: T,
+    scanner: Scanner,
+    state: Arc<WireState>,
+    /// Read already, and not yet to be handed on.
+    held: Vec<u8>,
+    head_timer: Option<Pin<Box<Sleep>>>,
+    patience: Duration,
+    write: WriteTimer,
+}
+
+impl<T> Wire<T> {
+    pub(super) fn new(inner: T, state: Arc<WireState>, patience: Patience) -> Self {
+        Self {
+            inner,
+            scanner: Scanner::default(),
+            state,
+            held: Vec::new(),
+            head_timer: None,
+            patience: patience.head,
+            write: WriteTimer::new(patience.write),
+        }
+    }
+
+    /// Tells the scanner of the answer that it waits for, and whether it waits no more.
+    fn is_decided(&mut self, waker: &Waker) -> bool {
+        if !self.scanner.is_undecided() {
+            return true;
+        }
+        self.state.reader.register(waker);
+        if self.state.answered.load(Ordering::Acquire) < self.scanner.heads() {
+            return false;
+        }
+        let upgraded = self.state.upgraded.load(Ordering::Relaxed);
+        self.scanner.answered(upgraded);
+        true
+    }
+
+    /// Hands on what was held back, as far as that is allowed now.
+    fn hand_on(&mut self, buf: &mut ReadBuf<'_>) {
+        let fits = self.held.len().min(buf.remaining());
+        let passed = self.scanner.scan(&self.held[..fits]);
+        buf.put_slice(&self.held[..passed]);
+        self.held.drain(..passed);
+        self.publish();
+    }
+
+    fn publish(&self) {
+        if let Some(fault) = self.scanner.fault() {
+            let _ = self.state.fault.set(fault);
+        }
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
+    fn read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
+        let read = &buf.filled()[before..];
+        let passed = self.scanner.scan(read);
+        if passed < read.len() {
+            self.held.extend_from_slice(&read[passed..]);
+            buf.set_filled(before + passed);
+        }
+        self.publish();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads and drops, so that a close does not reset the connection before the client has the answer.
+    fn discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.held = Vec::new();
+        let mut scratch = [0; 1024];
+        loop {
+            let mut buf = ReadBuf::new(&mut scratch);
+            ready!(Pin::new(&mut self.inner).poll_read(cx, &mut buf))?;
+            if buf.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// Cuts a head that takes too long, after saying so.
+    fn poll_head_timer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.scanner.is_in_head() {
+            self.head_timer = None;
+            return Poll::Pending;
+        }
+        let patience = self.patience;
+        let timer = self
+            .head_timer
+            .get_or_insert_with(|| Box::pin(sleep(patience)));
+        ready!(timer.as_mut().poll(cx));
+        traffic::closed("header-timeout");
+        let answer =
+            b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+        let _ = Pin::new(&mut self.inner).poll_write(cx, answer);
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<T> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !this.is_decided(cx.waker()) {
+            return Poll::Pending;
+        }
+        if this.scanner.is_closed() {
+            return this.discard(cx);
+        }
+        if !this.held.is_empty() {
+            this.hand_on(buf);
+            return Poll::Ready(Ok(()));
+        }
+        match this.read(cx, buf) {
+            Poll::Pending => this.poll_head_timer(cx),
+            read => {
+                if !this.scanner.is_in_head() {
+                    this.head_timer = None;
+                }
+                read
+            }
+        }
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Wire<T> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.inner).poll_write(cx, bytes);
+        this.write.judge(cx, written)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.inner).poll_write_vectored(cx, slices);
+        this.write.judge(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.inner).poll_flush(cx);
+        this.write.judge(cx, flushed)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let shut = Pin::new(&mut this.inner).poll_shutdown(cx);
+        this.write.judge(cx, shut)
+    }
+}
+
+/// Cuts a connection whose client takes no bytes; nothing is allocated while it does.
+pub(super) struct WriteTimer {
+    patience: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+    is_waiting: bool,
+}
+
+impl WriteTimer {
+    pub(super) fn new(patience: Duration) -> Self {
+        Self {
+            patience,
+            timer: None,
+            is_waiting: false,
+        }
+    }
+
+    pub(super) fn judge<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        outcome: Poll<io::Result<R>>,
+    ) -> Poll<io::Result<R>> {
+        if outcome.is_ready() {
+            self.is_waiting = false;
+            return outcome;
+        }
+        let deadline = Instant::now() + self.patience;
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if !self.is_waiting {
+            self.is_waiting = true;
+            timer.as_mut().reset(deadline);
+        }
+        ready!(timer.as_mut().poll(cx));
+        traffic::closed("write-timeout");
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}

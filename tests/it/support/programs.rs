@@ -1,0 +1,81 @@
+//! Programs that the tests ask from outside: curl, and openssl for certificates.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use super::process::folder;
+
+/// A key and a certificate for names, as files.
+pub(crate) struct Certificate {
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+/// Runs a program to its end, and returns its output; panics where it cannot run.
+pub(crate) fn output(command: &mut Command) -> (bool, String) {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
+}
+
+/// Runs curl quietly, and returns whether it was content and what it printed.
+pub(crate) fn curl(arguments: &[&str]) -> (bool, String) {
+    let mut curl = Command::new("curl");
+    output(curl.args(["-sS", "--max-time", "20"]).args(arguments))
+}
+
+impl Certificate {
+    /// One that signs itself, for a name.
+    pub(crate) fn for_name(name: &str) -> Self {
+        Self::made(name, None)
+    }
+
+    /// One that `authority` signs.
+    pub(crate) fn signed_by(name: &str, authority: &Self) -> Self {
+        Self::made(name, Some(authority))
+    }
+
+    fn made(name: &str, authority: Option<&Self>) -> Self {
+        let folder = folder();
+        let made = Self {
+            cert: folder.join("cert.pem"),
+            key: folder.join("key.pem"),
+        };
+        let mut openssl = Command::new("openssl");
+        openssl
+            .args(["req", "-x509", "-nodes", "-days", "2", "-newkey", "ec"])
+            .args(["-pkeyopt", "ec_paramgen_curve:prime256v1"])
+            .args(["-subj", &format!("/CN={name}")])
+            .args(["-addext", &format!("subjectAltName=DNS:{name}")])
+            .arg("-keyout")
+            .arg(&made.key)
+            .arg("-out")
+            .arg(&made.cert);
+        if let Some(authority) = authority {
+            openssl.arg("-CA").arg(&authority.cert);
+            openssl.arg("-CAkey").arg(&authority.key);
+            openssl.args(["-addext", "basicConstraints=critical,CA:false"]);
+        }
+        let (done, said) = output(&mut openssl);
+        assert!(done, "{said}");
+        made
+    }
+
+    /// The lines of a `[[server.tls]]`.
+    pub(crate) fn section(&self) -> String {
+        format!(
+            "[[server.tls]]\ncert = \"{}\"\nkey = \"{}\"\n",
+            self.cert.display(),
+            self.key.display()
+        )
+    }
+}
+
+pub(crate) fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
