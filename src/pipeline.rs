@@ -14,7 +14,7 @@ use crate::{
         template_token::TemplateToken,
     },
     reject::Rejection,
-    request::{CanonicalRequest, ForwardedFor, Peer, RequestError, TrustedProxies},
+    request::{CanonicalRequest, ForwardedFor, Peer, RequestError, TrustedProxies, join_cookies},
     route::Table,
     rule::{Decision, RequestHead, Rule},
     time::Clock,
@@ -66,6 +66,7 @@ impl<U> Pipeline<U> {
         parts: &mut Parts,
     ) -> Result<Arc<Route<U>>, Refusal<U>> {
         self.managed.strip(&mut parts.headers);
+        join_cookies(parts);
         let request = self.canonical(parts).map_err(Refusal::before_route)?;
         let from = ForwardedFor::resolve(peer, &request, &parts.headers, &self.trusted_proxies);
         let route = self.route(&request)?;

@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 use crate::{
     config::{
         Auth, ConfigError, CredentialFate as CredentialSetting, CredentialSettings, KeySettings,
-        Loaded, RequireSettings, RouteSettings, Settings, TokenSettings, UpstreamSettings,
+        Loaded, RequireSettings, RouteSettings, Settings, TokenSettings,
     },
     credential::{Source, Sources},
     handle::{CacheSettings, Clerk, ClerkBuilder, SetupError, VerifierOptions},
@@ -19,7 +19,7 @@ use crate::{
     },
     pipeline::{CredentialFate, Pipeline, Route},
     policy::Requirement,
-    proxy::{self, ProxyConfig, ReverseProxy, Upstream},
+    proxy::{self, BodyLimits, ReverseProxy, Tunnels, Upstream},
     request::TrustedProxies,
     route::{Pattern, Table},
     rule::{self, Rule, TokenOutput},
@@ -68,14 +68,17 @@ pub(super) fn clerk(loaded: &Loaded) -> Result<Clerk, ConfigError> {
 /// # Errors
 ///
 /// What shows only now, such as routes that cannot be ordered, with its place in the configuration.
-pub(super) fn pipeline(loaded: &Loaded, clerk: &Clerk) -> Result<Pipeline<Target>, ConfigError> {
+pub(super) fn pipeline(
+    loaded: &Loaded,
+    clerk: &Clerk,
+    tunnels: &Tunnels,
+) -> Result<Pipeline<Target>, ConfigError> {
     let settings = &loaded.settings;
     let managed = managed_names(settings);
-    let upstreams = Upstreams {
-        loaded,
-        managed: &managed,
-    };
-    let upstreams = upstreams.all()?;
+    let upstreams = upstreams(loaded)?;
+    let names = managed.clone();
+    let names = proxy::ManagedNames::new(move |name| names.contains(name.as_str()));
+    let proxy = ReverseProxy::new(names, tunnels.clone());
     let mut table = Table::builder();
     for (index, route) in settings.routes.iter().enumerate() {
         let key = format!("route[{index}]");
@@ -84,13 +87,14 @@ pub(super) fn pipeline(loaded: &Loaded, clerk: &Clerk) -> Result<Pipeline<Target
             path: route.path.clone(),
             methods: route.methods.clone(),
         };
-        let (upstream, proxy) = upstreams
+        let upstream = upstreams
             .get(route.upstream.as_str())
             .ok_or_else(|| loaded.refuse(&key, "names no upstream".to_owned(), "name one"))?;
         let target = Target {
             upstream: Arc::clone(upstream),
             proxy: proxy.clone(),
             counter: RouteCounter::new(&route.path),
+            body: body_limits(route, settings),
         };
         if let Some(name) = managed_source(route, &managed) {
             let what =
@@ -148,38 +152,25 @@ pub(super) fn transport(loaded: &Loaded) -> Result<Transport, ConfigError> {
     Ok(Transport::Tls(Arc::new(tls)))
 }
 
-struct Upstreams<'a> {
-    loaded: &'a Loaded,
-    managed: &'a ManagedNames,
+fn upstreams(loaded: &Loaded) -> Result<HashMap<&str, Arc<Upstream>>, ConfigError> {
+    let upstreams = loaded.settings.upstreams.iter().enumerate();
+    upstreams
+        .map(|(index, config)| {
+            let upstream = Upstream::new(config.clone()).map_err(|error| {
+                let fix = "see config/clerk-gateway.toml on [[upstream]]";
+                loaded.refuse(&format!("upstream[{index}]"), error.to_string(), fix)
+            })?;
+            Ok((config.name.as_str(), Arc::new(upstream)))
+        })
+        .collect()
 }
 
-impl<'a> Upstreams<'a> {
-    fn all(&self) -> Result<HashMap<&'a str, (Arc<Upstream>, ReverseProxy)>, ConfigError> {
-        let upstreams = self.loaded.settings.upstreams.iter().enumerate();
-        upstreams
-            .map(|(index, settings)| {
-                let key = format!("upstream[{index}].url");
-                let built = self.one(settings).map_err(|what| {
-                    let fix = "give an http:// or https:// URL of a host and port";
-                    self.loaded.refuse(&key, what, fix)
-                })?;
-                Ok((settings.name.as_str(), built))
-            })
-            .collect()
-    }
-
-    fn one(&self, settings: &UpstreamSettings) -> Result<(Arc<Upstream>, ReverseProxy), String> {
-        let urls: Vec<_> = settings.urls.iter().map(ToString::to_string).collect();
-        let upstream = Upstream::new(&settings.name, &urls).map_err(|error| error.to_string())?;
-        let managed = self.managed.clone();
-        let config = ProxyConfig {
-            connect_timeout: settings.connect_timeout,
-            response_timeout: settings.response_timeout,
-            managed: proxy::ManagedNames::new(move |name| managed.contains(name.as_str())),
-            ..ProxyConfig::default()
-        };
-        let proxy = ReverseProxy::new(config).map_err(|error| error.to_string())?;
-        Ok((Arc::new(upstream), proxy))
+fn body_limits(route: &RouteSettings, settings: &Settings) -> BodyLimits {
+    let server = &settings.server;
+    let max_bytes = route.max_body_bytes.unwrap_or(server.max_body_bytes);
+    BodyLimits {
+        max_bytes: (max_bytes > 0).then_some(max_bytes),
+        idle: server.body_idle_timeout,
     }
 }
 

@@ -11,6 +11,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::{Args, ValueEnum};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::serve::stop_signal;
 use crate::sandbox::{Outage, RateLimit, Sandbox, SandboxError, Seed};
 
 /// Runs an in-memory Clerk for SDKs, tests and local work: a development tool, never for production.
@@ -95,9 +96,10 @@ pub(crate) async fn run(args: SandboxArgs) -> Result<(), SandboxError> {
     if let Some(path) = &args.env_file {
         write_env_file(path, &lines)?;
     }
+    let stop = stop_signal();
     // Nobody has to listen on stdout: with --env-file it may well be closed.
     let _ = std::io::stdout().write_all(lines.as_bytes());
-    stop_signal().await;
+    stop.await;
     sandbox.shutdown().await;
     Ok(())
 }
@@ -132,22 +134,6 @@ fn make_trouble(sandbox: &Sandbox, args: &SandboxArgs) {
     faults.latency(Duration::from_millis(args.latency));
     faults.errors(args.error_rate, 500);
     faults.outage(args.outage.then_some(Outage::Dropped));
-}
-
-async fn stop_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-
-    // Without a handler, the system's own ends the process, which is what is wanted.
-    let (Ok(mut interrupt), Ok(mut terminate)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
 }
 
 fn new_secret() -> String {

@@ -1,6 +1,11 @@
 //! `clerk-gateway serve`: the gateway.
 
-use std::{future::Future, net::SocketAddr, process::ExitCode, time::Duration};
+use std::{
+    future::Future,
+    net::SocketAddr,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use hyper_util::service::TowerToHyperService;
 use metrics_exporter_prometheus::BuildError;
@@ -12,6 +17,7 @@ use crate::{
     handle::Clerk,
     limit::connections::PerAddress,
     pipeline::Pipeline,
+    proxy::{End, Tunnels, TunnelsEnded},
     server::{
         Admin, Drain, DrainTrigger, Drained, Gateway, ListenError, Listener, ServeLimits, Target,
         Transport, bind, drain, serve,
@@ -36,6 +42,8 @@ pub(super) struct Prepared {
     server: ServerSettings,
     transport: Transport,
     per_address: PerAddress,
+    tunnels: Tunnels,
+    tunnels_ended: TunnelsEnded,
 }
 
 /// Why a gateway that is set up cannot start.
@@ -55,7 +63,10 @@ pub(super) struct Running {
     /// The admin port answers until the public one has drained: `/readyz` says so meanwhile.
     admin_trigger: DrainTrigger,
     public: JoinHandle<Drained>,
+    tunnels: Tunnels,
+    tunnels_ended: TunnelsEnded,
     others: Vec<JoinHandle<()>>,
+    drain_timeout: Duration,
 }
 
 pub(super) fn run(args: &Args) -> ExitCode {
@@ -68,8 +79,9 @@ pub(super) fn run(args: &Args) -> ExitCode {
         Err(status) => return status,
     };
     runtime.block_on(async {
+        let stop = stop_signal();
         match prepared.start() {
-            Ok(running) => running.until(stop_signal()).await,
+            Ok(running) => running.until(stop).await,
             Err(error) => error.report(),
         }
     })
@@ -78,7 +90,8 @@ pub(super) fn run(args: &Args) -> ExitCode {
 /// Sets the gateway up: everything that can be wrong is found before anything is bound.
 pub(super) fn prepare(loaded: &Loaded) -> Result<Prepared, ExitCode> {
     let clerk = build::clerk(loaded).map_err(|error| report(&error))?;
-    let pipeline = build::pipeline(loaded, &clerk).map_err(|error| report(&error))?;
+    let (tunnels, tunnels_ended) = Tunnels::new();
+    let pipeline = build::pipeline(loaded, &clerk, &tunnels).map_err(|error| report(&error))?;
     let server = loaded.settings.server.clone();
     let transport = build::transport(loaded).map_err(|error| report(&error))?;
     let exempt = pipeline.trusted_proxies.clone();
@@ -88,6 +101,8 @@ pub(super) fn prepare(loaded: &Loaded) -> Result<Prepared, ExitCode> {
         pipeline,
         server,
         transport,
+        tunnels,
+        tunnels_ended,
     })
 }
 
@@ -138,8 +153,12 @@ impl Prepared {
             };
             others.push(serve_admin(listener, admin, limits, admin_drain));
         }
+        for route in self.pipeline.routes.values() {
+            route.target.upstream.watch();
+        }
         let gateway = Gateway::new(self.pipeline);
         let listener = Listener {
+            name: "public",
             socket: public,
             transport: self.transport,
             limits,
@@ -151,7 +170,10 @@ impl Prepared {
             trigger,
             admin_trigger,
             public: tokio::spawn(serve(listener, gateway, drain)),
+            tunnels: self.tunnels,
+            tunnels_ended: self.tunnels_ended,
             others,
+            drain_timeout: self.server.drain_timeout,
         })
     }
 }
@@ -161,8 +183,13 @@ impl Running {
     pub(super) async fn until(self, stop: impl Future<Output = ()>) -> ExitCode {
         stop.await;
         tracing::info!("draining");
+        let deadline = Instant::now() + self.drain_timeout;
         self.trigger.begin();
+        self.tunnels.end(End::GoingAway);
+        drop(self.tunnels);
         let drained = self.public.await;
+        let left = deadline.saturating_duration_since(Instant::now());
+        self.tunnels_ended.wait(left).await;
         self.admin_trigger.begin();
         for task in self.others {
             task.abort();
@@ -177,21 +204,23 @@ impl Running {
     }
 }
 
-/// Returns when the process is asked to stop.
-pub(super) async fn stop_signal() {
-    use tokio::signal::{
-        ctrl_c,
-        unix::{SignalKind, signal},
-    };
+/// Listens for SIGTERM and SIGINT from now on; the future ends with the first.
+pub(super) fn stop_signal() -> impl Future<Output = ()> {
+    use tokio::signal::unix::{SignalKind, signal};
 
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = ctrl_c() => {}
+    let terminate = signal(SignalKind::terminate());
+    let interrupt = signal(SignalKind::interrupt());
+    async move {
+        match (terminate, interrupt) {
+            (Ok(mut terminate), Ok(mut interrupt)) => {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
             }
+            // Without handlers, the signals end the process by themselves.
+            _ => std::future::pending().await,
         }
-        Err(_) => drop(ctrl_c().await),
     }
 }
 
@@ -235,7 +264,7 @@ fn serve_admin(
 ) -> JoinHandle<()> {
     let service = TowerToHyperService::new(admin.router());
     tokio::spawn(async move {
-        serve(Listener::plain(listener, limits), service, drain).await;
+        serve(Listener::plain("admin", listener, limits), service, drain).await;
     })
 }
 

@@ -38,4 +38,3 @@ pub(crate) use settings::Settings;
 #[cfg(test)]
 pub(crate) use source::Source;
 pub(crate) use token::TokenSettings;
-pub(crate) use upstream::UpstreamSettings;

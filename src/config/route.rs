@@ -75,6 +75,9 @@ pub(crate) struct RouteSection {
     /// The origins that count here, instead of `clerk.authorized_parties`.
     #[serde(default)]
     pub(crate) authorized_parties: Option<Vec<String>>,
+    /// How large a request's body may be, instead of `server.max_body_bytes`.
+    #[serde(default)]
+    pub(crate) max_body_bytes: Option<u64>,
     /// More request headers that the upstream does not get.
     #[serde(default)]
     pub(crate) strip_headers: Vec<String>,
@@ -113,6 +116,7 @@ impl RouteSection {
             verify: None,
             credentials: None,
             authorized_parties: None,
+            max_body_bytes: None,
             strip_headers: Vec::new(),
             any_organization: false,
         }

@@ -33,6 +33,8 @@ pub(crate) struct RouteSettings {
     pub(crate) credentials: Vec<CredentialSettings>,
     /// `None`: `azp` is not judged. Never empty.
     pub(crate) authorized_parties: Option<Vec<String>>,
+    /// 0: any size; `None`: the server's.
+    pub(crate) max_body_bytes: Option<u64>,
     pub(crate) strip_headers: Vec<HeaderName>,
 }
 
@@ -92,6 +94,7 @@ impl RouteSection {
             verify,
             credentials,
             authorized_parties: parties.map(<[String]>::to_vec),
+            max_body_bytes: self.max_body_bytes,
             strip_headers: self.check_strip_headers(place, findings),
             host: all_or_none(host)?,
             token: all_or_none(token)?,

@@ -50,6 +50,10 @@ pub(crate) struct ServerSection {
     pub(crate) idle_timeout: Period,
     /// How long a client may take no byte of an answer.
     pub(crate) write_timeout: Period,
+    /// How large a request's body may be, in bytes; 0: any size. A route may say its own.
+    pub(crate) max_body_bytes: u64,
+    /// How long a request's body may stand still.
+    pub(crate) body_idle_timeout: Period,
     /// How long requests in flight may go on after SIGTERM.
     pub(crate) drain_timeout: Period,
 }
@@ -76,6 +80,9 @@ pub(crate) struct ServerSettings {
     pub(crate) header_read_timeout: Duration,
     pub(crate) idle_timeout: Duration,
     pub(crate) write_timeout: Duration,
+    /// 0: any size.
+    pub(crate) max_body_bytes: u64,
+    pub(crate) body_idle_timeout: Duration,
     pub(crate) drain_timeout: Duration,
 }
 
@@ -120,6 +127,8 @@ impl Default for ServerSection {
             header_read_timeout: Period::secs(10),
             idle_timeout: Period::secs(75),
             write_timeout: Period::secs(30),
+            max_body_bytes: 4 * 1024 * 1024 * 1024,
+            body_idle_timeout: Period::secs(30),
             drain_timeout: Period::secs(30),
         }
     }
@@ -160,6 +169,8 @@ impl ServerSection {
             header_read_timeout: self.header_read_timeout.0,
             idle_timeout: self.idle_timeout.0,
             write_timeout: self.write_timeout.0,
+            max_body_bytes: self.max_body_bytes,
+            body_idle_timeout: self.body_idle_timeout.0,
             drain_timeout: self.drain_timeout.0,
         })
     }
@@ -190,6 +201,7 @@ impl ServerSection {
             ("header_read_timeout", self.header_read_timeout),
             ("idle_timeout", self.idle_timeout),
             ("write_timeout", self.write_timeout),
+            ("body_idle_timeout", self.body_idle_timeout),
         ] {
             if period < Period::millis(100) {
                 let what = format!("{period} is too short");

@@ -1,5 +1,7 @@
 //! What the gateway runs with: checked, typed, and free of how it was written.
 
+use crate::proxy::UpstreamConfig;
+
 use super::{
     cache::CacheSettings,
     clerk::ClerkSettings,
@@ -9,7 +11,7 @@ use super::{
     route_check::{RouteContext, RouteSettings, check_distinct},
     server::ServerSettings,
     session::{CredentialSettings, SessionSettings, VerifyMode},
-    upstream::{self, UpstreamSettings},
+    upstream,
 };
 
 /// The whole configuration, checked.
@@ -20,7 +22,7 @@ pub(crate) struct Settings {
     pub(crate) cache: CacheSettings,
     pub(crate) server: ServerSettings,
     /// Never empty; each name once.
-    pub(crate) upstreams: Vec<UpstreamSettings>,
+    pub(crate) upstreams: Vec<UpstreamConfig>,
     /// Never empty; no two are met by the same requests.
     pub(crate) routes: Vec<RouteSettings>,
 }

@@ -4,12 +4,18 @@ use std::{error::Error, io};
 
 use http::StatusCode;
 
-use super::BoxError;
+use super::{BoxError, body::BodyFault};
 
 /// Why a request could not be forwarded; the sources are for the log, never for the client.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum ProxyError {
+    /// The client's body stood still for too long.
+    #[error("the request's body stood still")]
+    BodyTimeout,
+    /// The client's body is larger than the limit.
+    #[error("the request's body is larger than the limit")]
+    BodyTooLarge,
     /// No connection could be opened.
     #[error("the upstream cannot be connected to")]
     Connect(#[source] BoxError),
@@ -19,6 +25,9 @@ pub(crate) enum ProxyError {
     /// The response is not one that can be passed on.
     #[error("the upstream's response is invalid")]
     InvalidResponse(#[source] Option<BoxError>),
+    /// The upstream has as many requests as it may.
+    #[error("the upstream has as many requests as it may")]
+    Overloaded,
     /// The client's body broke off or was malformed, so the request was aborted.
     #[error("the request's body could not be read")]
     RequestBody(#[source] BoxError),
@@ -34,9 +43,12 @@ impl ProxyError {
     /// Returns the reason's slug.
     pub(crate) fn slug(&self) -> &'static str {
         match self {
+            Self::BodyTimeout => "request-body-timeout",
+            Self::BodyTooLarge => "request-body-too-large",
             Self::Connect(_) => "upstream-unreachable",
             Self::Disconnected(_) => "upstream-disconnected",
             Self::InvalidResponse(_) => "upstream-invalid-response",
+            Self::Overloaded => "upstream-overloaded",
             Self::RequestBody(_) => "request-body-unreadable",
             Self::Target => "request-ambiguous-target",
             Self::Timeout => "upstream-timeout",
@@ -46,17 +58,41 @@ impl ProxyError {
     /// Returns the status that tells the client.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
+            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Connect(_) | Self::Disconnected(_) | Self::InvalidResponse(_) => {
                 StatusCode::BAD_GATEWAY
             }
+            Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::RequestBody(_) | Self::Target => StatusCode::BAD_REQUEST,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
         }
+    }
+
+    /// Tells whether it speaks against the origin that was asked.
+    pub(super) fn is_of_origin(&self) -> bool {
+        matches!(
+            self,
+            Self::Connect(_) | Self::Disconnected(_) | Self::Timeout
+        )
+    }
+
+    /// Tells whether bytes of the request may still be on their way, so that the connection cannot be used again.
+    pub(crate) fn leaves_a_body(&self) -> bool {
+        matches!(
+            self,
+            Self::BodyTimeout | Self::BodyTooLarge | Self::RequestBody(_)
+        )
     }
 }
 
 impl From<hyper_util::client::legacy::Error> for ProxyError {
     fn from(error: hyper_util::client::legacy::Error) -> Self {
+        match source::<BodyFault>(&error) {
+            Some(BodyFault::Idle) => return Self::BodyTimeout,
+            Some(BodyFault::TooLarge) => return Self::BodyTooLarge,
+            None => {}
+        }
         if error.is_connect() {
             return Self::Connect(error.into());
         }

@@ -1,13 +1,18 @@
 //! Sends a request on; knows nothing of authentication.
 
 mod body;
+mod connector;
 mod error;
+mod gate;
 mod head_wait;
+mod health;
 mod hop_by_hop;
+mod origin;
 mod trailers;
+mod tunnel;
 mod upstream;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use http::{
@@ -18,18 +23,22 @@ use http::{
 };
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Instant, timeout_at},
 };
 
 use crate::request::check_framing;
-use body::OutgoingBody;
-pub(crate) use body::{BoxError, ProxyBody};
+pub(crate) use body::{BodyLimits, BoxError, ProxyBody};
+use body::{OutgoingBody, Shared};
+pub(crate) use connector::{Protocol, UpstreamTls};
 pub(crate) use error::ProxyError;
-use upstream::Origin;
-pub(crate) use upstream::Upstream;
+pub(crate) use health::HealthCheck;
+use origin::Origin;
+use tunnel::Asked;
+pub(crate) use tunnel::{End, Tunnels, TunnelsEnded};
+use upstream::HttpClient;
+pub(crate) use upstream::{Upstream, UpstreamConfig, UpstreamLimits};
 
 /// Tells whether a header is one that only the gateway sets.
 ///
@@ -60,43 +69,11 @@ impl fmt::Debug for ManagedNames {
     }
 }
 
-/// How upstreams are reached.
-#[derive(Clone, Debug)]
-pub(crate) struct ProxyConfig {
-    /// How long a TCP connection may take to open.
-    pub(crate) connect_timeout: Duration,
-    /// How long an upstream may take for its response's head, from the request's last byte on.
-    pub(crate) response_timeout: Duration,
-    /// How long an idle connection is kept: below what upstreams keep it for, and Node's default is 5 s.
-    pub(crate) idle_timeout: Duration,
-    /// How many idle connections are kept for each origin.
-    pub(crate) idle_per_origin: usize,
-    /// The headers that only the gateway sets.
-    pub(crate) managed: ManagedNames,
-}
-
-impl Default for ProxyConfig {
-    fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(5),
-            response_timeout: Duration::from_secs(60),
-            idle_timeout: Duration::from_secs(4),
-            idle_per_origin: 512,
-            managed: ManagedNames::default(),
-        }
-    }
-}
-
-type HttpClient = Client<HttpsConnector<HttpConnector>, OutgoingBody>;
-
 /// Forwards requests to upstreams and streams the answers back.
 #[derive(Clone, Debug)]
 pub(crate) struct ReverseProxy {
-    pooled: HttpClient,
-    /// Keeps no connection, so that a retry never meets another stale one.
-    fresh: HttpClient,
-    response_timeout: Duration,
     managed: ManagedNames,
+    tunnels: Tunnels,
 }
 
 /// A request's head as it goes out.
@@ -107,52 +84,75 @@ struct Head {
     headers: HeaderMap,
 }
 
+/// An exchange under way: counted at its origin and in its upstream's turns until this is dropped.
+struct Lease {
+    upstream: Arc<Upstream>,
+    origin: Arc<Origin>,
+    _turn: Arc<OwnedSemaphorePermit>,
+}
+
+/// A response's head, and what is to last as long as its body.
+struct Answered {
+    response: Response<Incoming>,
+    lease: Lease,
+}
+
 impl ReverseProxy {
-    /// Builds the connection pools; nothing is connected yet.
-    ///
-    /// # Errors
-    ///
-    /// Where TLS cannot be set up.
-    pub(crate) fn new(config: ProxyConfig) -> Result<Self, rustls::Error> {
-        let connector = connector(config.connect_timeout)?;
-        let mut builder = Client::builder(TokioExecutor::new());
-        builder
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(config.idle_timeout)
-            .set_host(false);
-        Ok(Self {
-            fresh: builder
-                .clone()
-                .pool_max_idle_per_host(0)
-                .build(connector.clone()),
-            pooled: builder
-                .pool_max_idle_per_host(config.idle_per_origin)
-                .build(connector),
-            response_timeout: config.response_timeout,
-            managed: config.managed,
-        })
+    /// Takes the headers that only the gateway sets, and where upgraded connections are kept.
+    pub(crate) fn new(managed: ManagedNames, tunnels: Tunnels) -> Self {
+        Self { managed, tunnels }
     }
 
     /// Sends a request to an upstream and returns its response, both bodies streaming.
     ///
     /// The path and query of `parts.uri` go out byte for byte; `Host` becomes the upstream's own authority (the one
-    /// that the client asked for belongs into `X-Forwarded-Host`). Requests without a body whose method is idempotent
-    /// are tried on the upstream's other URLs where it cannot be connected to, and once more on a new connection
-    /// where the connection ends before a response. Dropping the future or the response's body ends the exchange.
+    /// that the client asked for belongs into `X-Forwarded-Host`). What no upstream has seen is tried on the
+    /// upstream's other URLs where one cannot be connected to. Requests without a body whose method is idempotent are
+    /// tried once more on a new connection where the connection ends before a response. Dropping the future or the
+    /// response's body ends the exchange.
+    ///
+    /// A request for an upgrade becomes one where the upstream answers 101: both sides are then joined.
     ///
     /// # Errors
     ///
     /// A [`ProxyError`] where there is no response that can be passed on.
     pub(crate) async fn send<B>(
         &self,
-        upstream: &Upstream,
+        upstream: &Arc<Upstream>,
         parts: Parts,
         body: B,
+        limits: BodyLimits,
     ) -> Result<Response<ProxyBody>, ProxyError>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
+        let sent = self.exchange(upstream, parts, body, limits).await;
+        match &sent {
+            Ok(_) => upstream.metrics.answered(),
+            Err(error) => upstream.metrics.failed(error.slug()),
+        }
+        sent
+    }
+
+    async fn exchange<B>(
+        &self,
+        upstream: &Arc<Upstream>,
+        mut parts: Parts,
+        body: B,
+        limits: BodyLimits,
+    ) -> Result<Response<ProxyBody>, ProxyError>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let least = body.size_hint().lower();
+        if limits.max_bytes.is_some_and(|most| least > most) {
+            return Err(ProxyError::BodyTooLarge);
+        }
+        let deadline = upstream.limits.total_timeout;
+        let deadline = deadline.map(|limit| Instant::now() + limit);
+        let asked = Asked::take(&mut parts);
         let target = parts.uri.path_and_query().ok_or(ProxyError::Target)?;
         let mut head = Head {
             target: target.clone(),
@@ -160,78 +160,153 @@ impl ReverseProxy {
             headers: parts.headers,
         };
         hop_by_hop::strip_request(&mut head.headers, &self.managed);
-        let body = OutgoingBody::new(body, &self.managed);
+        let body = OutgoingBody::new(body, &self.managed, limits);
         frame(&mut head.headers, &body);
-        let mut origins = upstream.rotation();
-        let first = origins.next().ok_or(ProxyError::Target)?;
-        let response = if body.is_end_stream() && head.method.is_idempotent() {
-            self.replayable(first, origins, head).await?
-        } else {
-            self.attempt(&self.pooled, first, head, body).await?
+        if let Some(asked) = &asked {
+            asked.ask(&mut head.headers);
+        }
+        let client = match asked {
+            None => &upstream.clients.pooled,
+            Some(_) => &upstream.clients.upgrade,
         };
-        checked(response)
+        let turn = Arc::new(upstream.enter().await?);
+        let answering = Attempts { upstream, turn }.run(client, head, body);
+        let answered = match deadline {
+            None => answering.await?,
+            Some(deadline) => timeout_at(deadline, answering)
+                .await
+                .map_err(|_| ProxyError::Timeout)??,
+        };
+        self.finish(answered, asked, deadline)
     }
 
-    async fn replayable<'a>(
+    fn finish(
         &self,
-        first: &'a Origin,
-        mut others: impl Iterator<Item = &'a Origin>,
-        head: Head,
-    ) -> Result<Response<Incoming>, ProxyError> {
-        let mut origin = first;
-        let mut client = &self.pooled;
-        let mut retried = false;
-        loop {
-            let outcome = self
-                .attempt(client, origin, head.clone(), OutgoingBody::Empty)
-                .await;
-            match outcome {
-                Err(error @ ProxyError::Connect(_)) => origin = others.next().ok_or(error)?,
-                Err(ProxyError::Disconnected(_)) if !retried => {
-                    retried = true;
-                    client = &self.fresh;
-                }
-                _ => return outcome,
-            }
+        answered: Answered,
+        asked: Option<Asked>,
+        deadline: Option<Instant>,
+    ) -> Result<Response<ProxyBody>, ProxyError> {
+        let Answered {
+            mut response,
+            lease,
+        } = answered;
+        let limits = lease.upstream.limits;
+        let idle = limits.idle_timeout;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return checked(response, |body| ProxyBody::new(body, idle, deadline, lease));
         }
+        // Nothing asked for this one: its bytes would be no HTTP.
+        let asked = asked.filter(|asked| asked.is_granted(&response));
+        let asked = asked.ok_or(ProxyError::InvalidResponse(None))?;
+        let upstream = hyper::upgrade::on(&mut response);
+        let mut response = checked(response, |body| ProxyBody::new(body, idle, None, ()))?;
+        asked.ask(response.headers_mut());
+        self.tunnels
+            .open(asked, upstream, limits.upgrade_idle_timeout, lease);
+        Ok(response)
+    }
+}
+
+/// The attempts of one exchange.
+struct Attempts<'a> {
+    upstream: &'a Arc<Upstream>,
+    turn: Arc<OwnedSemaphorePermit>,
+}
+
+impl Attempts<'_> {
+    async fn run(
+        self,
+        client: &HttpClient,
+        head: Head,
+        body: OutgoingBody,
+    ) -> Result<Answered, ProxyError> {
+        let shared = body.shared();
+        let is_replayable = shared.is_none() && head.method.is_idempotent();
+        let mut client = client;
+        let mut body = Some(body);
+        let mut tried = 0u64;
+        let mut is_last = false;
+        let mut error = ProxyError::Target;
+        while let Some(at) = self.upstream.choose(tried) {
+            let Some(now) = body.take().or_else(|| again(shared.as_ref())) else {
+                break;
+            };
+            let Some(origin) = self.upstream.origins.get(at) else {
+                break;
+            };
+            match self.attempt(client, origin, head.clone(), now).await {
+                Err(failed @ ProxyError::Connect(_)) => {
+                    tried |= 1 << at;
+                    error = failed;
+                }
+                Err(ProxyError::Disconnected(_)) if is_replayable && !is_last => {
+                    is_last = true;
+                    client = &self.upstream.clients.fresh;
+                }
+                outcome => return outcome,
+            }
+            self.upstream.metrics.retried();
+        }
+        Err(error)
     }
 
     async fn attempt(
         &self,
         client: &HttpClient,
-        origin: &Origin,
+        origin: &Arc<Origin>,
         head: Head,
         body: OutgoingBody,
-    ) -> Result<Response<Incoming>, ProxyError> {
-        let progress = body.progress();
+    ) -> Result<Answered, ProxyError> {
+        let shared = body.shared();
         let mut request = Request::new(body);
         *request.method_mut() = head.method;
         *request.uri_mut() = origin.uri(head.target)?;
         *request.headers_mut() = head.headers;
         request.headers_mut().insert(HOST, origin.host().clone());
-        head_wait::within(
-            client.request(request),
-            self.response_timeout,
-            progress.as_deref(),
-        )
-        .await
-        .map_err(|_| ProxyError::Timeout)?
-        .map_err(ProxyError::from)
+        let lease = Lease::new(self.upstream, origin, &self.turn);
+        let progress = shared.as_ref().map(|shared| &shared.progress);
+        let limit = self.upstream.limits.response_timeout;
+        let response = head_wait::within(client.request(request), limit, progress)
+            .await
+            .map_err(|_| ProxyError::Timeout)
+            .and_then(|sent| sent.map_err(ProxyError::from));
+        match &response {
+            Ok(_) => origin.succeeded(),
+            Err(error) if error.is_of_origin() => origin.failed(Instant::now()),
+            Err(_) => {}
+        }
+        response.map(|response| Answered { response, lease })
     }
 }
 
-fn connector(connect_timeout: Duration) -> Result<HttpsConnector<HttpConnector>, rustls::Error> {
-    let mut tcp = HttpConnector::new();
-    tcp.enforce_http(false);
-    tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(connect_timeout));
-    tcp.set_keepalive(Some(Duration::from_secs(60)));
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    Ok(HttpsConnectorBuilder::new()
-        .with_provider_and_webpki_roots(provider)?
-        .https_or_http()
-        .enable_http1()
-        .wrap_connector(tcp))
+fn again(shared: Option<&Arc<Shared>>) -> Option<OutgoingBody> {
+    match shared {
+        None => Some(OutgoingBody::empty()),
+        Some(shared) => shared.again(),
+    }
+}
+
+impl Lease {
+    fn new(
+        upstream: &Arc<Upstream>,
+        origin: &Arc<Origin>,
+        turn: &Arc<OwnedSemaphorePermit>,
+    ) -> Self {
+        origin.begin();
+        upstream.metrics.began();
+        Self {
+            upstream: Arc::clone(upstream),
+            origin: Arc::clone(origin),
+            _turn: Arc::clone(turn),
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.origin.end();
+        self.upstream.metrics.ended();
+    }
 }
 
 /// Makes the framing headers say what the body is: hyper sends what they say, true or not.
@@ -249,19 +324,18 @@ fn frame(headers: &mut HeaderMap, body: &OutgoingBody) {
     }
 }
 
-fn checked(response: Response<Incoming>) -> Result<Response<ProxyBody>, ProxyError> {
+fn checked(
+    response: Response<Incoming>,
+    wrap: impl FnOnce(Incoming) -> ProxyBody,
+) -> Result<Response<ProxyBody>, ProxyError> {
     let (mut parts, body) = response.into_parts();
-    // Nothing asked for an upgrade: its bytes would be no HTTP.
-    if parts.status == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(ProxyError::InvalidResponse(None));
-    }
     check_framing(parts.version, &parts.headers)
         .map_err(|error| ProxyError::InvalidResponse(Some(error.into())))?;
     hop_by_hop::strip_response(&mut parts.headers);
     // The client's connection has its own version, and hyper would lower it to the upstream's.
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
-    Ok(Response::from_parts(parts, ProxyBody::new(body)))
+    Ok(Response::from_parts(parts, wrap(body)))
 }
 
 #[cfg(test)]

@@ -1,41 +1,133 @@
-//! The services behind the gateway and where they listen.
+//! The services behind the gateway: their origins, the connections to them, and how much they get.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use bytes::Bytes;
-use http::{
-    HeaderValue, Uri,
-    uri::{Authority, PathAndQuery, Scheme},
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
-use super::ProxyError;
+use hyper_util::{
+    client::legacy::Client,
+    rt::{TokioExecutor, TokioTimer},
+};
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
-/// A service behind the gateway, with one or more equal URLs that take turns.
+use super::{
+    ProxyError,
+    body::OutgoingBody,
+    connector::{Connector, Protocol, UpstreamTls, UpstreamTlsError},
+    gate::Gate,
+    health::HealthCheck,
+    origin::Origin,
+};
+use crate::telemetry::upstreams::UpstreamMetrics;
+
+/// The most origins of one upstream.
+const MOST_ORIGINS: usize = 64;
+
+/// What an upstream is and may take.
+#[derive(Clone, Debug)]
+pub(crate) struct UpstreamConfig {
+    pub(crate) name: String,
+    /// `http(s)://host[:port]` or `unix:/path`, equal to each other; at least one.
+    pub(crate) urls: Vec<String>,
+    pub(crate) protocol: Protocol,
+    pub(crate) tls: UpstreamTls,
+    pub(crate) health: Option<HealthCheck>,
+    pub(crate) limits: UpstreamLimits,
+}
+
+/// How long an upstream may take, and how much it gets.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UpstreamLimits {
+    /// How long a connection may take to open, TLS included.
+    pub(crate) connect_timeout: Duration,
+    /// How long an upstream may take for its response's head, from the request's last byte on.
+    pub(crate) response_timeout: Duration,
+    /// How long a response's body may stand still.
+    pub(crate) idle_timeout: Duration,
+    /// How long a request with its response may take; upgraded connections aside.
+    pub(crate) total_timeout: Option<Duration>,
+    /// How long an upgraded connection may stand still.
+    pub(crate) upgrade_idle_timeout: Duration,
+    /// How long an unused connection is kept: below what upstreams keep it for, and Node's default is 5 s.
+    pub(crate) keep_alive: Duration,
+    /// Requests at once; with HTTP/1.1 each has a connection of its own.
+    pub(crate) max_requests: usize,
+    /// Requests that wait for their turn.
+    pub(crate) max_waiting: usize,
+    /// How long one waits.
+    pub(crate) queue_timeout: Duration,
+}
+
+impl Default for UpstreamLimits {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(2),
+            response_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(300),
+            total_timeout: None,
+            upgrade_idle_timeout: Duration::from_secs(3600),
+            keep_alive: Duration::from_secs(4),
+            max_requests: 10_000,
+            max_waiting: 1_000,
+            queue_timeout: Duration::from_secs(1),
+        }
+    }
+}
+
+/// A service behind the gateway, with one or more equal origins.
 #[derive(Debug)]
 pub(crate) struct Upstream {
     name: String,
-    origins: Vec<Origin>,
+    pub(super) origins: Vec<Arc<Origin>>,
+    pub(super) clients: Clients,
+    pub(super) limits: UpstreamLimits,
+    pub(super) health: Option<HealthCheck>,
+    pub(super) metrics: Arc<UpstreamMetrics>,
+    gate: Gate,
     turn: AtomicUsize,
+    pub(super) is_watched: AtomicBool,
 }
 
-/// Where one instance of a service listens.
-#[derive(Debug)]
-pub(super) struct Origin {
-    scheme: Scheme,
-    authority: Authority,
-    host: HeaderValue,
+pub(super) type HttpClient = Client<Connector, OutgoingBody>;
+
+/// The connections to one upstream.
+#[derive(Clone, Debug)]
+pub(super) struct Clients {
+    pub(super) pooled: HttpClient,
+    /// Keeps no connection, so that a retry never meets another stale one.
+    pub(super) fresh: HttpClient,
+    /// HTTP/1.1 whatever the others speak: nothing else can be upgraded.
+    pub(super) upgrade: HttpClient,
 }
 
 /// Why an upstream cannot be one.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum UpstreamError {
     /// There is no URL.
     #[error("upstream `{0}` has no url")]
     NoUrl(String),
-    /// A URL is not of the form `http(s)://host[:port]`.
+    /// The protocol and the URLs do not go together.
+    #[error("upstream `{name}`: protocol {protocol} does not go with `{url}`")]
+    Protocol {
+        name: String,
+        protocol: &'static str,
+        url: String,
+    },
+    /// TLS to the upstream cannot be set up.
+    #[error("upstream `{0}`: {1}")]
+    Tls(String, #[source] UpstreamTlsError),
+    /// There are more URLs than can be told apart.
+    #[error("upstream `{0}` has more than {MOST_ORIGINS} urls")]
+    TooMany(String),
+    /// A URL is not of the form `http(s)://host[:port]` or `unix:/path`.
     #[error(
-        "upstream `{name}`: `{url}` must be `http://host:port` or `https://host:port`, without a path or user"
+        "upstream `{name}`: `{url}` must be `http://host:port`, `https://host:port` or `unix:/path`, without a path or user"
     )]
     Url {
         /// The upstream.
@@ -46,28 +138,42 @@ pub(crate) enum UpstreamError {
 }
 
 impl Upstream {
-    /// Takes a service's name and URLs, which are origins: a path would have to be joined with the request's.
+    /// Sets an upstream up; nothing is connected yet.
     ///
     /// # Errors
     ///
-    /// An [`UpstreamError`] naming the URL.
-    pub(crate) fn new(name: impl Into<String>, urls: &[String]) -> Result<Self, UpstreamError> {
-        let name = name.into();
-        if urls.is_empty() {
+    /// An [`UpstreamError`] naming the URL or what of TLS cannot be used.
+    pub(crate) fn new(config: UpstreamConfig) -> Result<Self, UpstreamError> {
+        let name = config.name;
+        if config.urls.is_empty() {
             return Err(UpstreamError::NoUrl(name));
         }
-        let origin = |url: &String| {
-            Origin::parse(url).ok_or_else(|| UpstreamError::Url {
-                name: name.clone(),
-                // A password may stand before the `@`.
-                url: url.rsplit('@').next().unwrap_or_default().to_owned(),
-            })
-        };
-        let origins = urls.iter().map(origin).collect::<Result<_, _>>()?;
+        if config.urls.len() > MOST_ORIGINS {
+            return Err(UpstreamError::TooMany(name));
+        }
+        let mut sockets = Vec::new();
+        let mut origins = Vec::new();
+        for url in &config.urls {
+            let origin = origin(&name, url, config.protocol, &mut sockets)?;
+            origins.push(Arc::new(origin));
+        }
+        let limits = config.limits;
+        let clients = Clients::new(&config.tls, config.protocol, sockets, &limits)
+            .map_err(|error| UpstreamError::Tls(name.clone(), error))?;
         Ok(Self {
+            metrics: Arc::new(UpstreamMetrics::new(&name)),
             name,
             origins,
+            clients,
+            limits,
+            health: config.health,
+            gate: Gate::new(
+                limits.max_requests,
+                limits.max_waiting,
+                limits.queue_timeout,
+            ),
             turn: AtomicUsize::new(0),
+            is_watched: AtomicBool::new(false),
         })
     }
 
@@ -76,55 +182,103 @@ impl Upstream {
         &self.name
     }
 
-    /// Returns all origins once, beginning with the one whose turn it is.
-    pub(super) fn rotation(&self) -> impl Iterator<Item = &Origin> {
-        let count = self.origins.len();
-        let turn = match count {
-            1 => 0,
-            _ => self.turn.fetch_add(1, Ordering::Relaxed) % count,
-        };
-        self.origins.iter().cycle().skip(turn).take(count)
+    /// Tells whether any origin is taken to answer.
+    #[cfg_attr(not(test), expect(dead_code, reason = "readiness will ask"))]
+    pub(crate) fn is_healthy(&self) -> bool {
+        let now = Instant::now();
+        self.origins.iter().any(|origin| origin.is_healthy(now))
+    }
+
+    pub(super) async fn enter(&self) -> Result<OwnedSemaphorePermit, ProxyError> {
+        self.gate.enter().await
+    }
+
+    /// Chooses an origin that is not among those `tried` (a bit each): of two healthy ones the less busy, and
+    /// where none is healthy, any.
+    pub(super) fn choose(&self, tried: u64) -> Option<usize> {
+        if let [_] = self.origins[..] {
+            return (tried == 0).then_some(0);
+        }
+        let now = Instant::now();
+        self.less_busy(|at| tried & (1 << at) == 0 && self.origins[at].is_healthy(now))
+            .or_else(|| self.less_busy(|at| tried & (1 << at) == 0))
+    }
+
+    fn less_busy(&self, is_candidate: impl Fn(usize) -> bool) -> Option<usize> {
+        let candidates = || (0..self.origins.len()).filter(|&at| is_candidate(at));
+        let count = candidates().count();
+        if count < 2 {
+            return candidates().next();
+        }
+        // Numbers that follow each other are spread over all: nobody gains by foreseeing them.
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let spread = turn.wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as usize) >> 7;
+        let one = turn % count;
+        let other = (one + 1 + spread % (count - 1)) % count;
+        let (one, other) = (candidates().nth(one)?, candidates().nth(other)?);
+        let busier = self.origins[one].in_flight() > self.origins[other].in_flight();
+        Some(if busier { other } else { one })
     }
 }
 
-impl Origin {
-    fn parse(url: &str) -> Option<Self> {
-        let parts = url.parse::<Uri>().ok()?.into_parts();
-        let (scheme, authority) = parts.scheme.zip(parts.authority)?;
-        let known = scheme == Scheme::HTTP || scheme == Scheme::HTTPS;
-        let bare = parts
-            .path_and_query
-            .is_none_or(|path| matches!(path.as_str(), "" | "/"));
-        // `http` drops a fragment unseen.
-        let plain =
-            !authority.as_str().contains('@') && !authority.host().is_empty() && !url.contains('#');
-        if !(known && bare && plain) {
-            return None;
-        }
-        let default = if scheme == Scheme::HTTPS { 443 } else { 80 };
-        let host = match authority.port_u16() {
-            Some(port) if port == default => authority.host(),
-            _ => authority.as_str(),
-        };
-        let host = HeaderValue::from_maybe_shared(Bytes::copy_from_slice(host.as_bytes())).ok()?;
-        Some(Self {
-            scheme,
-            authority,
-            host,
+fn origin(
+    name: &str,
+    url: &str,
+    protocol: Protocol,
+    sockets: &mut Vec<PathBuf>,
+) -> Result<Origin, UpstreamError> {
+    // A password may stand before the `@`.
+    let shown = || url.rsplit('@').next().unwrap_or_default().to_owned();
+    let origin = Origin::parse(url, sockets).ok_or_else(|| UpstreamError::Url {
+        name: name.to_owned(),
+        url: shown(),
+    })?;
+    let mismatch = match protocol {
+        Protocol::H2 if !origin.is_tls() => "h2",
+        Protocol::H2c if origin.is_tls() => "h2c",
+        _ => return Ok(origin),
+    };
+    Err(UpstreamError::Protocol {
+        name: name.to_owned(),
+        protocol: mismatch,
+        url: shown(),
+    })
+}
+
+impl Clients {
+    fn new(
+        tls: &UpstreamTls,
+        protocol: Protocol,
+        sockets: Vec<PathBuf>,
+        limits: &UpstreamLimits,
+    ) -> Result<Self, UpstreamTlsError> {
+        let sockets: Arc<[PathBuf]> = sockets.into();
+        let connector =
+            |protocol| Connector::new(tls, protocol, Arc::clone(&sockets), limits.connect_timeout);
+        let mut builder = Client::builder(TokioExecutor::new());
+        builder
+            .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            .pool_idle_timeout(limits.keep_alive)
+            .pool_max_idle_per_host(512)
+            .set_host(false);
+        let upgrade = builder.build(connector(Protocol::Http1)?);
+        builder
+            .http2_only(matches!(protocol, Protocol::H2 | Protocol::H2c))
+            // h2 takes many small frames in a small window for an attack.
+            .http2_initial_connection_window_size(4 * 1024 * 1024)
+            .http2_initial_stream_window_size(512 * 1024)
+            .http2_keep_alive_interval(Duration::from_secs(20))
+            .http2_keep_alive_timeout(Duration::from_secs(10));
+        let pooled = builder.build(connector(protocol)?);
+        let fresh = builder
+            .pool_max_idle_per_host(0)
+            .build(connector(protocol)?);
+        Ok(Self {
+            pooled,
+            fresh,
+            upgrade,
         })
-    }
-
-    /// Returns the `Host` that this origin expects.
-    pub(super) fn host(&self) -> &HeaderValue {
-        &self.host
-    }
-
-    pub(super) fn uri(&self, target: PathAndQuery) -> Result<Uri, ProxyError> {
-        let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(self.scheme.clone());
-        parts.authority = Some(self.authority.clone());
-        parts.path_and_query = Some(target);
-        Uri::from_parts(parts).map_err(|_| ProxyError::Target)
     }
 }
 
@@ -133,61 +287,67 @@ mod tests {
     use super::*;
 
     fn upstream(urls: &[&str]) -> Result<Upstream, UpstreamError> {
-        let urls: Vec<String> = urls.iter().map(|url| (*url).to_owned()).collect();
-        Upstream::new("app", &urls)
+        Upstream::new(config(urls))
     }
 
-    #[test]
-    fn the_host_is_the_authority_without_a_default_port() {
-        for (url, host) in [
-            ("http://127.0.0.1:3000", "127.0.0.1:3000"),
-            ("http://app.internal:80/", "app.internal"),
-            ("https://app.internal:443", "app.internal"),
-            ("https://app.internal:80", "app.internal:80"),
-            ("http://[::1]:3000", "[::1]:3000"),
-        ] {
-            let upstream = upstream(&[url]).unwrap();
-            assert_eq!(upstream.rotation().next().unwrap().host(), host, "{url}");
+    fn config(urls: &[&str]) -> UpstreamConfig {
+        UpstreamConfig {
+            name: "app".to_owned(),
+            urls: urls.iter().map(|url| (*url).to_owned()).collect(),
+            protocol: Protocol::Auto,
+            tls: UpstreamTls::default(),
+            health: None,
+            limits: UpstreamLimits::default(),
         }
-    }
-
-    #[test]
-    fn urls_that_are_no_origins_are_refused() {
-        for url in [
-            "",
-            "app:3000",
-            "/x",
-            "ftp://a",
-            "http://a/base",
-            "http://a?q",
-            "http://a#f",
-            "http://u:p@a",
-            "http://",
-        ] {
-            assert!(upstream(&[url]).is_err(), "{url}");
-        }
-        assert!(upstream(&[]).is_err());
     }
 
     #[test]
     fn a_refused_url_is_told_without_its_password() {
         let error = upstream(&["http://user:secret@a"]).unwrap_err();
         assert!(!error.to_string().contains("secret"));
+        assert!(upstream(&[]).is_err());
     }
 
     #[test]
-    fn urls_take_turns() {
+    fn http2_needs_the_url_that_it_goes_with() {
+        for (url, protocol, good) in [
+            ("http://a", Protocol::H2, false),
+            ("https://a", Protocol::H2, true),
+            ("http://a", Protocol::H2c, true),
+            ("unix:/a", Protocol::H2c, true),
+            ("https://a", Protocol::H2c, false),
+        ] {
+            let config = UpstreamConfig {
+                protocol,
+                ..config(&[url])
+            };
+            assert_eq!(Upstream::new(config).is_ok(), good, "{url} {protocol:?}");
+        }
+    }
+
+    #[test]
+    fn origins_share_the_work_and_the_less_busy_gets_more() {
         let upstream = upstream(&["http://a", "http://b", "http://c"]).unwrap();
-        let turns: Vec<_> = (0..4)
-            .map(|_| {
-                upstream
-                    .rotation()
-                    .map(|origin| origin.host().clone())
-                    .collect::<Vec<_>>()
-            })
-            .collect();
-        assert_eq!(turns[0], ["a", "b", "c"]);
-        assert_eq!(turns[1], ["b", "c", "a"]);
-        assert_eq!(turns[3], turns[0]);
+        let mut chosen = [0; 3];
+        for _ in 0..300 {
+            chosen[upstream.choose(0).unwrap()] += 1;
+        }
+        assert!(chosen.iter().all(|&count| count > 50), "{chosen:?}");
+        for _ in 0..10 {
+            upstream.origins[0].begin();
+        }
+        assert!((0..300).all(|_| upstream.choose(0) != Some(0)));
+    }
+
+    #[test]
+    fn unhealthy_origins_are_chosen_only_where_there_is_no_other() {
+        let upstream = upstream(&["http://a", "http://b"]).unwrap();
+        upstream.origins[0].checked(false);
+        assert!((0..10).all(|_| upstream.choose(0) == Some(1)));
+        assert_eq!(upstream.choose(0b10), Some(0));
+        assert_eq!(upstream.choose(0b11), None);
+        upstream.origins[1].checked(false);
+        assert!(upstream.choose(0).is_some());
+        assert!(!upstream.is_healthy());
     }
 }

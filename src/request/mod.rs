@@ -1,5 +1,6 @@
 //! The canonical request: built once, read by matching, deciding, logging and forwarding.
 
+mod cookies;
 mod forwarded;
 mod forwarded_header;
 mod framing;
@@ -13,6 +14,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri, Version, header::HOST, request::Parts, uri::PathAndQuery};
 
+pub(crate) use cookies::join_cookies;
 pub(crate) use forwarded::{ForwardedFor, is_forwarding_name};
 pub(crate) use framing::{FramingError, HeadFault, check_framing};
 pub(crate) use host::Host;

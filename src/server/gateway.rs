@@ -11,7 +11,7 @@ use crate::{
     layer::ResponseBody,
     pipeline::{Pipeline, Refusal, Route},
     problem::Problem,
-    proxy::{ProxyBody, ProxyError, ReverseProxy, Upstream},
+    proxy::{BodyLimits, ProxyBody, ProxyError, ReverseProxy, Upstream},
     reject::Rejection,
     request::RequestError,
     telemetry::{metrics, traffic, traffic::RouteCounter},
@@ -24,6 +24,7 @@ pub(crate) struct Target {
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) proxy: ReverseProxy,
     pub(crate) counter: RouteCounter,
+    pub(crate) body: BodyLimits,
 }
 
 /// The gateway: cheap to clone, one for all connections.
@@ -113,7 +114,10 @@ async fn forward(
 ) -> Answer {
     let target = &route.target;
     let began = Instant::now();
-    let sent = target.proxy.send(&target.upstream, parts, body).await;
+    let sent = target
+        .proxy
+        .send(&target.upstream, parts, body, target.body)
+        .await;
     traffic::upstream(began.elapsed());
     match sent {
         Ok(response) => {
@@ -140,6 +144,9 @@ fn unreachable_upstream(error: &ProxyError, target: &Target, id: &RequestId) -> 
         "upstream failed"
     );
     let detail = match status {
+        StatusCode::PAYLOAD_TOO_LARGE => "The request's body is too large.",
+        StatusCode::REQUEST_TIMEOUT => "The request's body stood still for too long.",
+        StatusCode::SERVICE_UNAVAILABLE => "The service behind the gateway is busy.",
         StatusCode::BAD_REQUEST => "The request could not be read.",
         StatusCode::GATEWAY_TIMEOUT => "The service behind the gateway did not answer in time.",
         _ => "The service behind the gateway could not be reached.",
@@ -149,10 +156,14 @@ fn unreachable_upstream(error: &ProxyError, target: &Target, id: &RequestId) -> 
         code: error.slug(),
         detail,
         challenge: None,
-        retry_after: None,
+        retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1),
         request_id: Some(id.as_str()),
     };
-    from_bytes(problem.to_response())
+    let mut response = problem.to_response();
+    if error.leaves_a_body() {
+        close(&mut response);
+    }
+    from_bytes(response)
 }
 
 fn refusal(rejection: &Rejection, id: &RequestId) -> Answer {
@@ -163,10 +174,14 @@ fn refusal(rejection: &Rejection, id: &RequestId) -> Answer {
         StatusCode::BAD_REQUEST | StatusCode::METHOD_NOT_ALLOWED
     ) {
         // What follows an ambiguous request, or a CONNECT, must not be read as another request.
-        let close = HeaderValue::from_static("close");
-        response.headers_mut().insert(CONNECTION, close);
+        close(&mut response);
     }
     from_bytes(response)
+}
+
+fn close(response: &mut Response<Bytes>) {
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(CONNECTION, close);
 }
 
 fn from_bytes(response: Response<Bytes>) -> Answer {

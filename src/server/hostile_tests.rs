@@ -15,7 +15,10 @@ use tokio::{
 
 use super::*;
 use crate::{
-    proxy::{BoxError, ProxyConfig, ReverseProxy, Upstream},
+    proxy::{
+        BodyLimits, BoxError, ManagedNames, Protocol, ReverseProxy, Tunnels, Upstream,
+        UpstreamConfig, UpstreamLimits, UpstreamTls,
+    },
     request::CanonicalRequest,
     server::{bind, connection::ConnectionInfo, drain},
 };
@@ -34,7 +37,11 @@ fn empty(status: u16) -> Answer {
     Response::builder().status(status).body(body).unwrap()
 }
 
-async fn forward(proxy: &ReverseProxy, upstream: &Upstream, request: Request<Incoming>) -> Answer {
+async fn forward(
+    proxy: &ReverseProxy,
+    upstream: &Arc<Upstream>,
+    request: Request<Incoming>,
+) -> Answer {
     let (mut parts, body) = request.into_parts();
     let connection = parts.extensions.get::<ConnectionInfo>().unwrap();
     if connection.fault.is_some() {
@@ -50,7 +57,10 @@ async fn forward(proxy: &ReverseProxy, upstream: &Upstream, request: Request<Inc
             });
         }
     }
-    match proxy.send(upstream, parts, body).await {
+    match proxy
+        .send(upstream, parts, body, BodyLimits::default())
+        .await
+    {
         Ok(response) => response.map(|body| body.map_err(Into::into).boxed_unsync()),
         Err(error) => empty(error.status().as_u16()),
     }
@@ -79,12 +89,22 @@ fn start() -> Gateway {
     let (trigger, signal) = drain();
     std::mem::forget(trigger);
     tokio::spawn(serve(
-        Listener::plain(listener, ServeLimits::default()),
+        Listener::plain("public", listener, ServeLimits::default()),
         app,
         signal.clone(),
     ));
-    let upstream = Arc::new(Upstream::new("app", &[format!("http://{address}")]).unwrap());
-    let proxy = ReverseProxy::new(ProxyConfig::default()).unwrap();
+    let upstream = Arc::new(
+        Upstream::new(UpstreamConfig {
+            name: "app".to_owned(),
+            urls: vec![format!("http://{address}")],
+            protocol: Protocol::Auto,
+            tls: UpstreamTls::default(),
+            health: None,
+            limits: UpstreamLimits::default(),
+        })
+        .unwrap(),
+    );
+    let proxy = ReverseProxy::new(ManagedNames::default(), Tunnels::new().0);
     let (listener, address) = listen();
     let gateway = service_fn(move |request| {
         let (proxy, upstream) = (proxy.clone(), Arc::clone(&upstream));
@@ -95,7 +115,11 @@ fn start() -> Gateway {
         idle_timeout: Duration::from_millis(150),
         ..ServeLimits::default()
     };
-    tokio::spawn(serve(Listener::plain(listener, limits), gateway, signal));
+    tokio::spawn(serve(
+        Listener::plain("public", listener, limits),
+        gateway,
+        signal,
+    ));
     Gateway { address, hits }
 }
 

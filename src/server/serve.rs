@@ -68,6 +68,8 @@ impl Default for ServeLimits {
 
 /// A bound socket, and what its connections speak and may take.
 pub(crate) struct Listener {
+    /// What its connections are counted as.
+    pub(crate) name: &'static str,
     pub(crate) socket: TcpListener,
     pub(crate) transport: Transport,
     pub(crate) limits: ServeLimits,
@@ -76,8 +78,9 @@ pub(crate) struct Listener {
 
 impl Listener {
     /// Takes a socket whose connections speak plain HTTP/1.1 and are not counted by address.
-    pub(crate) fn plain(socket: TcpListener, limits: ServeLimits) -> Self {
+    pub(crate) fn plain(name: &'static str, socket: TcpListener, limits: ServeLimits) -> Self {
         Self {
+            name,
             socket,
             transport: Transport::Plain,
             limits,
@@ -97,6 +100,7 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let Listener {
+        name,
         socket,
         transport,
         limits,
@@ -130,7 +134,7 @@ where
         };
         let served = served.clone().serve(stream, peer);
         connections.spawn(async move {
-            let _open = OpenConnection::new();
+            let _open = OpenConnection::new(name);
             served.await;
             drop((permit, counted));
         });

@@ -37,7 +37,7 @@ fn start(limits: ServeLimits) -> Server {
     let address = listener.local_addr().unwrap();
     let (trigger, drain) = drain();
     let running = tokio::spawn(serve(
-        Listener::plain(listener, limits),
+        Listener::plain("public", listener, limits),
         service_fn(answer),
         drain,
     ));

@@ -9,10 +9,13 @@ use super::{
         TEMPLATE_TOKEN_CACHE, TOKEN_CACHE,
     },
     traffic::{CONNECTIONS, CONNECTIONS_CLOSED, REQUESTS, UPSTREAM_SECONDS},
+    upstreams::{
+        UPGRADED, UPSTREAM_HEALTHY, UPSTREAM_IN_FLIGHT, UPSTREAM_REQUESTS, UPSTREAM_RETRIES,
+    },
 };
 
 /// The counters and what they count.
-const COUNTERS: [(&str, &str); 8] = [
+const COUNTERS: [(&str, &str); 10] = [
     (
         CLERK_REQUESTS,
         "Calls of Clerk's API, by operation and outcome.",
@@ -33,10 +36,23 @@ const COUNTERS: [(&str, &str); 8] = [
         "Look-ups of template tokens, by result.",
     ),
     (TOKEN_CACHE, "Look-ups of verified tokens, by result."),
+    (
+        UPSTREAM_REQUESTS,
+        "Requests sent on, by upstream and outcome.",
+    ),
+    (UPSTREAM_RETRIES, "Attempts made again, by upstream."),
 ];
 
 /// The gauges and what they show.
-const GAUGES: [(&str, &str); 1] = [(CONNECTIONS, "Client connections open.")];
+const GAUGES: [(&str, &str); 4] = [
+    (CONNECTIONS, "Client connections open, by listener."),
+    (UPGRADED, "Upgraded connections open."),
+    (
+        UPSTREAM_HEALTHY,
+        "1 where an origin's health checks succeed, else 0.",
+    ),
+    (UPSTREAM_IN_FLIGHT, "Requests on their way, by upstream."),
+];
 
 /// The histograms and what they measure, in seconds.
 const HISTOGRAMS: [(&str, &str); 2] = [
@@ -141,10 +157,13 @@ mod tests {
     #[test]
     fn a_connection_is_counted_while_it_is_open() {
         let page = rendered(|| {
-            let closed = OpenConnection::new();
-            std::mem::forget(OpenConnection::new());
+            let closed = OpenConnection::new("public");
+            std::mem::forget(OpenConnection::new("public"));
             drop(closed);
         });
-        assert!(page.contains("clerk_gateway_connections 1"), "{page}");
+        assert!(
+            page.contains("clerk_gateway_connections{listener=\"public\"} 1"),
+            "{page}"
+        );
     }
 }

@@ -7,3 +7,5 @@ pub(crate) mod logs;
 pub(crate) mod metrics;
 #[cfg(feature = "gateway")]
 pub(crate) mod traffic;
+#[cfg(feature = "gateway")]
+pub(crate) mod upstreams;

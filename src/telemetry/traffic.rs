@@ -20,7 +20,9 @@ pub(crate) struct RouteCounter {
 }
 
 /// Counts a connection as open for as long as it lives.
-pub(crate) struct OpenConnection(());
+pub(crate) struct OpenConnection {
+    listener: &'static str,
+}
 
 /// Counts a connection that was refused, cut or broken, by reason.
 pub(crate) fn closed(reason: &'static str) {
@@ -33,16 +35,16 @@ pub(crate) fn upstream(took: Duration) {
 }
 
 impl OpenConnection {
-    /// Counts one more open connection, until this is dropped.
-    pub(crate) fn new() -> Self {
-        metrics::gauge!(CONNECTIONS).increment(1.0);
-        Self(())
+    /// Counts one more open connection of a listener, `public` or `admin`, until this is dropped.
+    pub(crate) fn new(listener: &'static str) -> Self {
+        metrics::gauge!(CONNECTIONS, "listener" => listener).increment(1.0);
+        Self { listener }
     }
 }
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {
-        metrics::gauge!(CONNECTIONS).decrement(1.0);
+        metrics::gauge!(CONNECTIONS, "listener" => self.listener).decrement(1.0);
     }
 }
 

@@ -205,10 +205,10 @@ fn refusals_statuses_are_chosen_in_their_rooms() {
 
 #[test]
 fn the_clock_is_read_at_the_edges_alone() {
-    // Beside the clock itself, durations: of calls for metrics, of waits for an upstream's head.
+    // Beside the clock itself, durations: of calls for metrics, of waits for upstreams and their bodies.
     let edges = [
         "time.rs",
-        "proxy/head_wait.rs",
+        "proxy/",
         "server/",
         "cli/",
         "clerk/",

@@ -77,6 +77,9 @@ fn what_the_full_file_comments_out_is_known_and_well_formed() {
         ("server.tls[0].cert", "/"),
         ("server.tls[0].key", "/"),
         ("upstream[0].urls", "both "),
+        ("upstream[0].ca_file", "/"),
+        ("upstream[0].client_cert_file", "/"),
+        ("upstream[0].client_key_file", "/"),
     ];
     assert_eq!(said.len(), expected.len(), "{}", run.stderr);
     for (said, (key, what)) in said.iter().zip(expected) {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod architecture;
+mod bodies;
 mod cli_check;
 mod config;
 mod config_errors;
@@ -38,3 +39,5 @@ mod support;
 mod template_tokens;
 mod tls;
 mod token_cases;
+mod upstreams;
+mod websocket;

@@ -70,10 +70,11 @@ async fn serve_all(args: &Args) -> Result<ExitCode, DevError> {
     if let Some(path) = &args.env_file {
         write_env_file(path, &lines)?;
     }
+    let stop = serve::stop_signal();
     let text = lines + &guide(&sandbox, &running);
     // Nobody has to listen on stdout: with --env-file it may well be closed.
     let _ = std::io::stdout().write_all(text.as_bytes());
-    let status = running.until(serve::stop_signal()).await;
+    let status = running.until(stop).await;
     sandbox.shutdown().await;
     Ok(status)
 }

@@ -4,11 +4,23 @@ use http_body::Frame;
 use http_body_util::{BodyExt, Empty, Full};
 
 use super::*;
-use support::{HANG_UP, OK, RawUpstream, SILENCE, fed_body, nobody, parts, proxy, upstream};
+use std::time::Duration;
 
-async fn get(proxy: &ReverseProxy, upstream: &Upstream) -> Result<Response<ProxyBody>, ProxyError> {
+use support::{
+    HANG_UP, OK, RawUpstream, SILENCE, config, fed_body, nobody, parts, proxy, upstream,
+};
+
+async fn get(
+    proxy: &ReverseProxy,
+    upstream: &Arc<Upstream>,
+) -> Result<Response<ProxyBody>, ProxyError> {
     proxy
-        .send(upstream, parts("GET", "/", &[]), Empty::new())
+        .send(
+            upstream,
+            parts("GET", "/", &[]),
+            Empty::new(),
+            BodyLimits::default(),
+        )
         .await
 }
 
@@ -30,7 +42,7 @@ async fn the_target_goes_out_byte_for_byte_to_the_upstreams_host() {
         &[("x-forwarded-host", "gw.test")],
     );
     let response = proxy()
-        .send(&app.upstream(), head, Empty::new())
+        .send(&app.upstream(), head, Empty::new(), BodyLimits::default())
         .await
         .unwrap();
     assert_eq!(text(response).await, "ok");
@@ -47,7 +59,7 @@ async fn content_length_is_what_the_body_is() {
     let (proxy, upstream) = (proxy(), app.upstream());
     let lies = parts("POST", "/", &[("content-length", "50")]);
     proxy
-        .send(&upstream, lies, full("hi"))
+        .send(&upstream, lies, full("hi"), BodyLimits::default())
         .await
         .unwrap()
         .into_body()
@@ -60,7 +72,10 @@ async fn content_length_is_what_the_body_is() {
         app.seen()
     );
     let nothing = parts("POST", "/", &[("content-length", "50")]);
-    proxy.send(&upstream, nothing, Empty::new()).await.unwrap();
+    proxy
+        .send(&upstream, nothing, Empty::new(), BodyLimits::default())
+        .await
+        .unwrap();
     assert!(
         !app.seen()[1].contains("content-length: 50"),
         "{:?}",
@@ -77,7 +92,12 @@ async fn a_body_of_unknown_length_is_chunked_whatever_the_method() {
             .unwrap();
         drop(feed);
         proxy()
-            .send(&app.upstream(), parts(method, "/", &[]), body)
+            .send(
+                &app.upstream(),
+                parts(method, "/", &[]),
+                body,
+                BodyLimits::default(),
+            )
             .await
             .unwrap();
         assert!(
@@ -103,7 +123,12 @@ async fn an_upload_is_not_cut_while_it_moves() {
     let app = RawUpstream::start(&[&[OK]]).await;
     let (feed, body) = fed_body();
     let (proxy, upstream) = (proxy(), app.upstream());
-    let sent = proxy.send(&upstream, parts("POST", "/", &[]), body);
+    let sent = proxy.send(
+        &upstream,
+        parts("POST", "/", &[]),
+        body,
+        BodyLimits::default(),
+    );
     let fed = async move {
         for _ in 0..5 {
             tokio::time::sleep(Duration::from_millis(250)).await;
@@ -136,7 +161,10 @@ async fn request_trailers_lose_what_requests_are_judged_by() {
         .unwrap();
     drop(feed);
     let head = parts("POST", "/", &[("trailer", &names.join(","))]);
-    proxy().send(&app.upstream(), head, body).await.unwrap();
+    proxy()
+        .send(&app.upstream(), head, body, BodyLimits::default())
+        .await
+        .unwrap();
     let seen = app.seen().concat();
     assert!(seen.contains("trailer: grpc-status, x-sum\r\n"), "{seen}");
     let (_, after) = seen.split_once("\r\n0\r\n").unwrap();
@@ -201,7 +229,12 @@ async fn a_stale_connection_is_replaced_once_for_an_idempotent_request() {
         let (proxy, upstream) = (proxy(), app.upstream());
         text(get(&proxy, &upstream).await.unwrap()).await;
         let again = proxy
-            .send(&upstream, parts(method, "/", &[]), Empty::new())
+            .send(
+                &upstream,
+                parts(method, "/", &[]),
+                Empty::new(),
+                BodyLimits::default(),
+            )
             .await;
         assert_eq!(again.unwrap().status(), StatusCode::OK, "{method}");
         assert_eq!(app.seen().len(), 3);
@@ -224,11 +257,21 @@ async fn what_may_have_had_effect_is_never_sent_twice() {
     let app = RawUpstream::start(&[&[HANG_UP], &[HANG_UP], &[OK]]).await;
     let (proxy, upstream) = (proxy(), app.upstream());
     let post = proxy
-        .send(&upstream, parts("POST", "/", &[]), Empty::new())
+        .send(
+            &upstream,
+            parts("POST", "/", &[]),
+            Empty::new(),
+            BodyLimits::default(),
+        )
         .await;
     assert!(matches!(post, Err(ProxyError::Disconnected(_))), "{post:?}");
     let put = proxy
-        .send(&upstream, parts("PUT", "/", &[]), full("x"))
+        .send(
+            &upstream,
+            parts("PUT", "/", &[]),
+            full("x"),
+            BodyLimits::default(),
+        )
         .await;
     assert!(matches!(put, Err(ProxyError::Disconnected(_))), "{put:?}");
     assert_eq!(app.seen().len(), 2);
@@ -261,9 +304,15 @@ async fn an_upstream_without_a_listener_is_unreachable() {
 #[tokio::test]
 async fn tls_to_a_plain_listener_is_unreachable() {
     let app = RawUpstream::start(&[&[OK]]).await;
-    let upstream = Upstream::new("app", &[format!("https://{}", app.address)]).unwrap();
+    let upstream =
+        Arc::new(Upstream::new(config(vec![format!("https://{}", app.address)])).unwrap());
     let error = proxy()
-        .send(&upstream, parts("POST", "/", &[]), full("secret"))
+        .send(
+            &upstream,
+            parts("POST", "/", &[]),
+            full("secret"),
+            BodyLimits::default(),
+        )
         .await
         .unwrap_err();
     assert!(
@@ -310,7 +359,12 @@ async fn a_broken_request_body_is_the_clients_fault_and_is_not_ended_cleanly() {
     ];
     let body = http_body_util::StreamBody::new(futures_util::stream::iter(frames));
     let error = proxy()
-        .send(&app.upstream(), parts("POST", "/", &[]), body)
+        .send(
+            &app.upstream(),
+            parts("POST", "/", &[]),
+            body,
+            BodyLimits::default(),
+        )
         .await
         .unwrap_err();
     assert_eq!(
@@ -334,7 +388,12 @@ async fn an_unasked_second_response_reaches_nobody() {
 async fn the_length_of_a_head_response_is_kept() {
     let app = RawUpstream::start(&[&["HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n"]]).await;
     let response = proxy()
-        .send(&app.upstream(), parts("HEAD", "/", &[]), Empty::new())
+        .send(
+            &app.upstream(),
+            parts("HEAD", "/", &[]),
+            Empty::new(),
+            BodyLimits::default(),
+        )
         .await
         .unwrap();
     assert_eq!(response.headers()["content-length"], "99");

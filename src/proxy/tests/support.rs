@@ -55,7 +55,7 @@ impl RawUpstream {
         }
     }
 
-    pub(super) fn upstream(&self) -> Upstream {
+    pub(super) fn upstream(&self) -> Arc<Upstream> {
         upstream(&[self.address])
     }
 
@@ -110,12 +110,23 @@ fn is_complete(text: &str) -> bool {
     }
 }
 
-pub(super) fn upstream(addresses: &[SocketAddr]) -> Upstream {
-    let urls: Vec<String> = addresses
-        .iter()
-        .map(|address| format!("http://{address}"))
-        .collect();
-    Upstream::new("app", &urls).unwrap()
+pub(super) fn upstream(addresses: &[SocketAddr]) -> Arc<Upstream> {
+    let urls = addresses.iter().map(|address| format!("http://{address}"));
+    Arc::new(Upstream::new(config(urls.collect())).unwrap())
+}
+
+pub(super) fn config(urls: Vec<String>) -> UpstreamConfig {
+    UpstreamConfig {
+        name: "app".to_owned(),
+        urls,
+        protocol: Protocol::Auto,
+        tls: UpstreamTls::default(),
+        health: None,
+        limits: UpstreamLimits {
+            response_timeout: Duration::from_secs(1),
+            ..UpstreamLimits::default()
+        },
+    }
 }
 
 /// Returns an address at which nobody listens.
@@ -128,12 +139,8 @@ pub(super) async fn nobody() -> SocketAddr {
 }
 
 pub(super) fn proxy() -> ReverseProxy {
-    ReverseProxy::new(ProxyConfig {
-        response_timeout: Duration::from_secs(1),
-        managed: ManagedNames::new(|name| name == "x-tenant"),
-        ..ProxyConfig::default()
-    })
-    .unwrap()
+    let managed = ManagedNames::new(|name| name == "x-tenant");
+    ReverseProxy::new(managed, Tunnels::new().0)
 }
 
 pub(super) fn parts(method: &str, target: &str, headers: &[(&'static str, &str)]) -> Parts {
