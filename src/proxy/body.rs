@@ -86,7 +86,7 @@ impl Shared {
             managed: self.managed.clone(),
             left: self.limits.max_bytes,
             stall: Stall::new(self.limits.idle),
-            hint: self.hint.clone(),
+            hint: self.hint,
         }))
     }
 
@@ -188,7 +188,7 @@ impl Body for OutgoingBody {
             Self::Empty => SizeHint::with_exact(0),
             Self::Streaming(streaming) => match &streaming.inner {
                 Some(inner) => inner.size_hint(),
-                None => streaming.hint.clone(),
+                None => streaming.hint,
             },
         }
     }

@@ -183,13 +183,13 @@ impl Service<Uri> for Connector {
         }
         // TLS included: a listener that accepts and says nothing would hold the request otherwise.
         let connecting = timeout(limit, self.https.call(uri));
-        Box::pin(async move { Ok(Io::Network(connecting.await??)) })
+        Box::pin(async move { Ok(Io::Network(Box::new(connecting.await??))) })
     }
 }
 
 /// A connection to an upstream.
 pub(super) enum Io {
-    Network(MaybeHttpsStream<TokioIo<TcpStream>>),
+    Network(Box<MaybeHttpsStream<TokioIo<TcpStream>>>),
     Unix(TokioIo<UnixStream>),
 }
 
