@@ -8,6 +8,7 @@ mod config;
 mod config_errors;
 mod config_files;
 mod config_route_errors;
+mod deploy;
 mod dev;
 mod differential;
 mod examples;
