@@ -5,7 +5,10 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, Uri, header::AUTHORIZATION, request::Parts, uri::PathAndQuery};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Uri, header::AUTHORIZATION, request::Parts,
+    uri::PathAndQuery,
+};
 
 use crate::{
     credential::{Sources, remove_credentials, strip_query},
@@ -13,6 +16,7 @@ use crate::{
         managed_headers::{HeaderSet, ManagedNames},
         template_token::TemplateToken,
     },
+    policy::sign_in::{SignIn, is_navigation},
     reject::Rejection,
     request::{CanonicalRequest, ForwardedFor, Peer, RequestError, TrustedProxies, join_cookies},
     route::Table,
@@ -39,6 +43,8 @@ pub(crate) struct Route<U> {
     pub(crate) token_header: Option<HeaderName>,
     pub(crate) credential: CredentialFate,
     pub(crate) strip_headers: Vec<HeaderName>,
+    /// Where browsers go that are signed out; `None`: they are refused like anyone.
+    pub(crate) sign_in: Option<SignIn>,
     /// Where it leads.
     pub(crate) target: U,
 }
@@ -56,6 +62,8 @@ pub(crate) enum CredentialFate {
 pub(crate) struct Refusal<U> {
     pub(crate) rejection: Rejection,
     pub(crate) route: Option<Arc<Route<U>>>,
+    /// Where the client is sent instead, where it is a browser that need only sign in.
+    pub(crate) sign_in: Option<HeaderValue>,
 }
 
 impl<U> Pipeline<U> {
@@ -77,6 +85,7 @@ impl<U> Pipeline<U> {
         match decided {
             Ok(()) => Ok(route),
             Err(rejection) => Err(Refusal {
+                sign_in: route.sign_in(&rejection, &request, &from, &parts.headers),
                 rejection,
                 route: Some(route),
             }),
@@ -122,6 +131,19 @@ impl<U> Pipeline<U> {
 }
 
 impl<U> Route<U> {
+    /// Returns where a refused browser signs in, where that is all it needs.
+    fn sign_in(
+        &self,
+        rejection: &Rejection,
+        request: &CanonicalRequest,
+        from: &ForwardedFor,
+        headers: &HeaderMap,
+    ) -> Option<HeaderValue> {
+        let sign_in = self.sign_in.as_ref()?;
+        let sent = rejection.is_cured_by_sign_in() && is_navigation(request.method(), headers);
+        sent.then(|| sign_in.location(request, from)).flatten()
+    }
+
     fn write(
         &self,
         decision: &Decision,
@@ -181,6 +203,7 @@ impl<U> Refusal<U> {
         Self {
             rejection: rejection.into(),
             route: None,
+            sign_in: None,
         }
     }
 }

@@ -68,6 +68,19 @@ impl Rejection {
         matches!(self.0, Cause::SessionTokenMissing)
     }
 
+    /// Tells whether signing in is all that is missing: no credential, or one of a browser's past its time.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn is_cured_by_sign_in(&self) -> bool {
+        match &self.0 {
+            Cause::SessionTokenMissing
+            | Cause::Credential(
+                CredentialError::ClientSignedOut | CredentialError::IssuedBeforeClientUat,
+            ) => true,
+            Cause::Verify(error) => error.is_out_of_time(),
+            _ => false,
+        }
+    }
+
     /// Returns the reason slug, as in `token-expired`: Clerk's own where Clerk has one.
     pub fn reason(&self) -> &'static str {
         match &self.0 {
@@ -125,10 +138,11 @@ impl Rejection {
     /// Builds the response: problem+json (RFC 9457) with the reason as `code`, `no-store`, and the
     /// challenge of RFC 6750.
     pub fn to_response(&self) -> Response<Bytes> {
-        self.to_response_with_id(None)
+        self.problem(None).to_response()
     }
 
-    pub(crate) fn to_response_with_id(&self, request_id: Option<&str>) -> Response<Bytes> {
+    /// Says what [`Rejection::to_response`] does, for the form to be chosen.
+    pub(crate) fn problem<'a>(&self, request_id: Option<&'a str>) -> Problem<'a> {
         let status = self.status();
         Problem {
             status,
@@ -138,7 +152,6 @@ impl Rejection {
             retry_after: self.retry_after().map(whole_seconds),
             request_id,
         }
-        .to_response()
     }
 
     fn challenge(&self, status: StatusCode) -> Option<Challenge> {

@@ -3,26 +3,19 @@
 use std::{collections::HashMap, sync::Arc};
 
 use http::{HeaderName, header::AUTHORIZATION};
-use ipnet::IpNet;
 use secrecy::ExposeSecret;
 
+use super::build_route::RouteParts;
 use crate::{
     config::{
-        Auth, ConfigError, CredentialFate as CredentialSetting, CredentialSettings, KeySettings,
-        Loaded, RequireSettings, RouteSettings, Settings, TokenSettings,
+        ConfigError, CredentialSettings, KeySettings, Loaded, RouteSettings, Settings,
     },
-    credential::{Source, Sources},
-    handle::{CacheSettings, Clerk, ClerkBuilder, SetupError, VerifierOptions},
-    mutate::{
-        managed_headers::{HeaderSet, ManagedNames},
-        template_token::{OrganizationRule, TokenRequest},
-    },
-    pipeline::{CredentialFate, Pipeline, Route},
-    policy::Requirement,
+    handle::{CacheSettings, Clerk, ClerkBuilder, SetupError},
+    mutate::managed_headers::ManagedNames,
+    pipeline::Pipeline,
     proxy::{self, BodyLimits, ReverseProxy, Tunnels, Upstream},
     request::TrustedProxies,
     route::{Pattern, Table},
-    rule::{self, Rule, TokenOutput},
     server::{Target, Tls, TlsError, Transport},
     telemetry::traffic::RouteCounter,
 };
@@ -79,6 +72,7 @@ pub(super) fn pipeline(
     let names = managed.clone();
     let names = proxy::ManagedNames::new(move |name| names.contains(name.as_str()));
     let proxy = ReverseProxy::new(names, tunnels.clone());
+    let parts = RouteParts::new(settings, clerk);
     let mut table = Table::builder();
     for (index, route) in settings.routes.iter().enumerate() {
         let key = format!("route[{index}]");
@@ -102,8 +96,8 @@ pub(super) fn pipeline(
             let fix = "use another header, as in x-session-id";
             return Err(loaded.refuse(&format!("{key}.credentials"), what, fix));
         }
-        let callers = &settings.session.session_id_callers;
-        let built = self::route(route, callers, clerk, target)
+        let built = parts
+            .route(route, target)
             .map_err(|error| refuse(loaded, &key, &error))?;
         table = table.insert(pattern, Arc::new(built));
     }
@@ -174,84 +168,6 @@ fn body_limits(route: &RouteSettings, settings: &Settings) -> BodyLimits {
     }
 }
 
-fn route(
-    settings: &RouteSettings,
-    session_id_callers: &[IpNet],
-    clerk: &Clerk,
-    target: Target,
-) -> Result<Route<Target>, SetupError> {
-    let suffix = clerk.instance().cookie_suffix();
-    let order = settings.credentials.iter().map(source).collect();
-    let sources = Sources::new(order, suffix)?;
-    let token_header = settings.token.as_ref().map(|token| token.header.clone());
-    Ok(Route {
-        rule: rule(settings, session_id_callers, clerk, &sources)?,
-        headers: HeaderSet::new(settings.headers.clone()),
-        token_header,
-        credential: match settings.credential {
-            CredentialSetting::Forward => CredentialFate::Forward,
-            CredentialSetting::Remove => CredentialFate::Remove(sources),
-        },
-        strip_headers: settings.strip_headers.clone(),
-        target,
-    })
-}
-
-fn rule(
-    settings: &RouteSettings,
-    session_id_callers: &[IpNet],
-    clerk: &Clerk,
-    sources: &Sources,
-) -> Result<Option<Rule>, SetupError> {
-    let auth = match settings.auth {
-        Auth::None => return Ok(None),
-        Auth::Optional => rule::Auth::Optional,
-        Auth::Required => rule::Auth::Required,
-    };
-    let verifier = clerk.verifier(VerifierOptions {
-        mode: Some(settings.verify),
-        authorized_parties: settings.authorized_parties.clone(),
-    })?;
-    let token = match &settings.token {
-        None => None,
-        Some(token) => Some(TokenOutput {
-            request: Arc::new(token_request(token)),
-            minter: clerk.template_tokens()?,
-        }),
-    };
-    Ok(Some(Rule {
-        auth,
-        sources: sources.clone(),
-        session_id_callers: session_id_callers.to_vec(),
-        verifier,
-        requirements: requirements(&settings.require),
-        token,
-    }))
-}
-
-fn token_request(token: &TokenSettings) -> TokenRequest {
-    TokenRequest {
-        template: token.template.clone(),
-        lifetime: token.lifetime,
-        max_age: token.max_age,
-        organization: match token.any_organization {
-            true => OrganizationRule::Any,
-            false => OrganizationRule::Same,
-        },
-    }
-}
-
-fn requirements(require: &RequireSettings) -> Vec<Requirement> {
-    let organization = require.organization.clone().map(Requirement::Organization);
-    let permission = require.permission.clone().map(Requirement::Permission);
-    let reverified = require.reverified_within.map(Requirement::ReverifiedWithin);
-    let role = require.role.clone().map(Requirement::Role);
-    [organization, permission, reverified, role]
-        .into_iter()
-        .flatten()
-        .collect()
-}
-
 /// Every header that only the gateway sets, whichever route sets it.
 fn managed_names(settings: &Settings) -> ManagedNames {
     let by_session = settings.routes.iter().flat_map(|route| &route.headers);
@@ -271,15 +187,6 @@ fn managed_source<'a>(route: &'a RouteSettings, managed: &ManagedNames) -> Optio
             CredentialSettings::Header(name) if managed.contains(name.as_str()) => Some(name),
             _ => None,
         })
-}
-
-fn source(settings: &CredentialSettings) -> Source {
-    match settings {
-        CredentialSettings::Bearer => Source::Bearer,
-        CredentialSettings::Cookie => Source::Cookie,
-        CredentialSettings::Header(name) => Source::SessionIdHeader(name.clone()),
-        CredentialSettings::Query(name) => Source::SessionIdQuery(name.clone()),
-    }
 }
 
 fn keys(builder: ClerkBuilder, keys: &KeySettings, issuer: &str) -> ClerkBuilder {

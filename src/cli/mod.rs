@@ -1,6 +1,7 @@
 //! The command line: a file a command.
 
 mod build;
+mod build_route;
 mod check;
 mod completions;
 mod config_args;

@@ -84,6 +84,9 @@ pub(crate) struct RouteSection {
     /// Whether a template token may be for another organization than the presented token's.
     #[serde(default)]
     pub(crate) any_organization: bool,
+    /// Where browsers go whose user is signed out, instead of `session.sign_in_url`.
+    #[serde(default)]
+    pub(crate) sign_in_url: Option<String>,
 }
 
 /// What a route's session must have: all that is named.
@@ -119,6 +122,7 @@ impl RouteSection {
             max_body_bytes: None,
             strip_headers: Vec::new(),
             any_organization: false,
+            sign_in_url: None,
         }
     }
 

@@ -36,6 +36,7 @@ pub(crate) struct RouteSettings {
     /// 0: any size; `None`: the server's.
     pub(crate) max_body_bytes: Option<u64>,
     pub(crate) strip_headers: Vec<HeaderName>,
+    pub(crate) sign_in_url: Option<String>,
 }
 
 /// What a route's session must have; nothing where all are `None`.
@@ -96,6 +97,7 @@ impl RouteSection {
             authorized_parties: parties.map(<[String]>::to_vec),
             max_body_bytes: self.max_body_bytes,
             strip_headers: self.check_strip_headers(place, findings),
+            sign_in_url: self.check_sign_in(place, context.session, findings),
             host: all_or_none(host)?,
             token: all_or_none(token)?,
         })
@@ -225,6 +227,18 @@ impl RouteSection {
             }
         }
         headers
+    }
+
+    fn check_sign_in(
+        &self,
+        place: &str,
+        session: &SessionSettings,
+        findings: &mut Findings,
+    ) -> Option<String> {
+        if let Some(url) = &self.sign_in_url {
+            checks::url(&format!("{place}.sign_in_url"), url, findings);
+        }
+        self.sign_in_url.clone().or(session.sign_in_url.clone())
     }
 
     fn check_strip_headers(&self, place: &str, findings: &mut Findings) -> Vec<HeaderName> {

@@ -51,6 +51,8 @@ pub(crate) struct SessionSection {
     pub(crate) pending: Pending,
     /// What happens where Clerk cannot be asked.
     pub(crate) on_unavailable: OnUnavailable,
+    /// Where browsers go whose user is signed out; they are refused like anyone unless set.
+    pub(crate) sign_in_url: Option<String>,
 }
 
 /// `[session]`, checked.
@@ -63,6 +65,7 @@ pub(crate) struct SessionSettings {
     pub(crate) session_id_callers: Vec<IpNet>,
     pub(crate) pending: Pending,
     pub(crate) on_unavailable: OnUnavailable,
+    pub(crate) sign_in_url: Option<String>,
 }
 
 impl Default for SessionSection {
@@ -74,6 +77,7 @@ impl Default for SessionSection {
             session_id_callers: Vec::new(),
             pending: Pending::SignedOut,
             on_unavailable: OnUnavailable::Deny,
+            sign_in_url: None,
         }
     }
 }
@@ -89,7 +93,11 @@ impl SessionSection {
             session_id_callers: checks::networks(callers, &self.session_id_callers, findings),
             pending: self.pending,
             on_unavailable: self.on_unavailable,
+            sign_in_url: self.sign_in_url.clone(),
         };
+        if let Some(url) = &self.sign_in_url {
+            checks::url("session.sign_in_url", url, findings);
+        }
         settings.check_bare_ids("session", &settings.credentials, settings.verify, findings);
         settings
     }

@@ -1,4 +1,7 @@
-//! What a session must have to pass.
+//! What a session must have to pass, and where a browser goes that has none.
+
+#[cfg(feature = "gateway")]
+pub(crate) mod sign_in;
 
 use std::time::Duration;
 

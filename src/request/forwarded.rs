@@ -95,13 +95,11 @@ impl ForwardedFor {
     }
 
     /// Returns the scheme that the client spoke.
-    #[cfg(test)]
     pub(crate) fn scheme(&self) -> Scheme {
         self.scheme
     }
 
     /// Returns the host that the client asked for.
-    #[cfg(test)]
     pub(crate) fn host(&self) -> Option<&Host> {
         self.host.as_ref()
     }

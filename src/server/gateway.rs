@@ -10,7 +10,7 @@ use super::{connection::ConnectionInfo, request_id::RequestId};
 use crate::{
     layer::ResponseBody,
     pipeline::{Pipeline, Refusal, Route},
-    problem::Problem,
+    problem::{Form, Problem, sign_in_redirect},
     proxy::{BodyLimits, ProxyBody, ProxyError, ReverseProxy, Upstream},
     reject::Rejection,
     request::RequestError,
@@ -64,8 +64,9 @@ impl Inner {
         let (mut parts, body) = request.into_parts();
         let id = RequestId::new();
         parts.headers.insert(X_REQUEST_ID, id.value());
+        let form = Form::of(&parts.headers);
         let Some(connection) = parts.extensions.remove::<ConnectionInfo>() else {
-            return refusal(&Rejection::layer_missing(), &id);
+            return refusal(&Rejection::layer_missing(), form, &id);
         };
         let decided = match connection.fault {
             Some(fault) => Err(Refusal::before_route(RequestError::Head(fault))),
@@ -77,17 +78,17 @@ impl Inner {
         let mut answer = match decided {
             Ok(route) => {
                 metrics::decision("allow", "");
-                let answer = forward(&route, parts, body, &id).await;
+                let answer = forward(&route, parts, body, (form, &id)).await;
                 route.target.counter.answered(answer.status());
                 answer
             }
-            Err(refused) => self.refuse(&refused, &id),
+            Err(refused) => self.refuse(refused, form, &id),
         };
         answer.headers_mut().insert(X_REQUEST_ID, id.value());
         answer
     }
 
-    fn refuse(&self, refused: &Refusal<Target>, id: &RequestId) -> Answer {
+    fn refuse(&self, refused: Refusal<Target>, form: Form, id: &RequestId) -> Answer {
         let rejection = &refused.rejection;
         metrics::decision("refuse", rejection.reason());
         tracing::info!(
@@ -102,7 +103,10 @@ impl Inner {
             None => &self.unrouted,
         };
         counter.answered(rejection.status());
-        refusal(rejection, id)
+        match refused.sign_in {
+            Some(location) => from_bytes(sign_in_redirect(location)),
+            None => refusal(rejection, form, id),
+        }
     }
 }
 
@@ -110,7 +114,7 @@ async fn forward(
     route: &Route<Target>,
     parts: http::request::Parts,
     body: Incoming,
-    id: &RequestId,
+    (form, id): (Form, &RequestId),
 ) -> Answer {
     let target = &route.target;
     let began = Instant::now();
@@ -129,11 +133,15 @@ async fn forward(
             );
             response.map(ResponseBody::inner)
         }
-        Err(error) => unreachable_upstream(&error, target, id),
+        Err(error) => unreachable_upstream(&error, target, (form, id)),
     }
 }
 
-fn unreachable_upstream(error: &ProxyError, target: &Target, id: &RequestId) -> Answer {
+fn unreachable_upstream(
+    error: &ProxyError,
+    target: &Target,
+    (form, id): (Form, &RequestId),
+) -> Answer {
     let status = error.status();
     tracing::warn!(
         request.id = id.as_str(),
@@ -159,18 +167,17 @@ fn unreachable_upstream(error: &ProxyError, target: &Target, id: &RequestId) -> 
         retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1),
         request_id: Some(id.as_str()),
     };
-    let mut response = problem.to_response();
+    let mut response = problem.to_response_in(form);
     if error.leaves_a_body() {
         close(&mut response);
     }
     from_bytes(response)
 }
 
-fn refusal(rejection: &Rejection, id: &RequestId) -> Answer {
-    let mut response = rejection.to_response_with_id(Some(id.as_str()));
-    let status = response.status();
+fn refusal(rejection: &Rejection, form: Form, id: &RequestId) -> Answer {
+    let mut response = rejection.problem(Some(id.as_str())).to_response_in(form);
     if matches!(
-        status,
+        rejection.status(),
         StatusCode::BAD_REQUEST | StatusCode::METHOD_NOT_ALLOWED
     ) {
         // What follows an ambiguous request, or a CONNECT, must not be read as another request.

@@ -24,6 +24,7 @@ mod layer_corners;
 mod library_user;
 mod logs;
 mod readme;
+mod refusal_forms;
 mod sandbox;
 mod sandbox_instance;
 mod sandbox_strangers;
