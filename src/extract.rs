@@ -94,7 +94,7 @@ impl<S: Send + Sync, G: Guard> FromRequestParts<S> for Permitted<G> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
         let session = guard::session(&parts.extensions)?;
-        G::requirement().permit(session)?;
+        G::requirement().permit(session, guard::decided_at(&parts.extensions))?;
         Ok(Self {
             session: session.clone(),
             guard: PhantomData,

@@ -10,10 +10,11 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    layer::{ResponseBody, ResponseFuture, SignedOut},
+    layer::{DecidedAt, ResponseBody, ResponseFuture, SignedOut},
     policy::{Requirement, permit_all},
     reject::Rejection,
     session::Session,
+    time::{Clock, Timestamp},
 };
 
 /// Requires something of the session that a [`SessionLayer`](crate::SessionLayer) outside it proved.
@@ -69,7 +70,13 @@ impl RequireLayer {
         Self::new(Requirement::Organization(organization.into()))
     }
 
-    /// Requires a factor to have been verified within `age`; else 403 `reverification-required`.
+    /// Requires one of these; else 403 with what they all lack, or `requirements-not-met`.
+    pub fn any(requirements: impl IntoIterator<Item = Requirement>) -> Self {
+        Self::new(Requirement::Any(requirements.into_iter().collect()))
+    }
+
+    /// Requires a factor to have been verified within `age`, told as strictly as
+    /// [`Requirement::ReverifiedWithin`] says; else 403 `reverification-required`.
     pub fn reverified_within(age: std::time::Duration) -> Self {
         Self::new(Requirement::ReverifiedWithin(age))
     }
@@ -99,8 +106,11 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let permitted = session(request.extensions())
-            .and_then(|session| Ok(permit_all(&self.requirements, session)?));
+        let extensions = request.extensions();
+        let permitted = session(extensions).and_then(|session| {
+            let now = decided_at(extensions);
+            Ok(permit_all(&self.requirements, session, now)?)
+        });
         match permitted {
             Ok(()) => ResponseFuture::passed(self.inner.call(request)),
             Err(rejection) => {
@@ -127,4 +137,12 @@ pub(crate) fn session(extensions: &Extensions) -> Result<&Session, Rejection> {
          the session"
     );
     Err(Rejection::layer_missing())
+}
+
+/// Returns the time of the layer's decision, so that a guard goes by the layer's clock.
+pub(crate) fn decided_at(extensions: &Extensions) -> Timestamp {
+    match extensions.get() {
+        Some(DecidedAt(time)) => *time,
+        None => Clock::system().now(),
+    }
 }

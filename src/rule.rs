@@ -74,7 +74,7 @@ impl Rule {
             Err(rejection) => return Some(Err(rejection)),
         };
         let verified = self.verifier.recall(&credential, now)?;
-        let session = match self.admit(&credential, verified) {
+        let session = match self.admit(&credential, verified, now) {
             Ok(Some(session)) => session,
             Ok(None) => return Some(self.signed_out()),
             Err(rejection) => return Some(Err(rejection)),
@@ -110,6 +110,7 @@ impl Rule {
         &self,
         credential: &Credential<'_>,
         verified: Result<Session, VerifyError>,
+        now: Timestamp,
     ) -> Result<Option<Session>, Rejection> {
         let session = match verified {
             Ok(session) => session,
@@ -123,7 +124,7 @@ impl Rule {
             }
             Err(error) => return Err(error.into()),
         };
-        policy::permit_all(&self.requirements, &session)?;
+        policy::permit_all(&self.requirements, &session, now)?;
         Ok(Some(session))
     }
 
@@ -152,7 +153,7 @@ impl Rule {
             return self.signed_out();
         };
         let verified = self.verifier.verify(&credential, now).await;
-        let Some(session) = self.admit(&credential, verified)? else {
+        let Some(session) = self.admit(&credential, verified, now)? else {
             return self.signed_out();
         };
         self.give(session, now).await

@@ -6,8 +6,8 @@ use ipnet::IpNet;
 
 use crate::{
     config::{
-        Auth, CredentialFate as CredentialSetting, CredentialSettings, RequireSettings,
-        RouteSettings, Settings, TokenSettings,
+        Auth, CredentialFate as CredentialSetting, CredentialSettings, RouteSettings, Settings,
+        TokenSettings,
     },
     credential::{Source, Sources},
     handle::{Clerk, SetupError, VerifierOptions},
@@ -16,10 +16,7 @@ use crate::{
         template_token::{OrganizationRule, TokenRequest},
     },
     pipeline::{CredentialFate, Route},
-    policy::{
-        Requirement,
-        sign_in::{KnownPlaces, SignIn},
-    },
+    policy::sign_in::{KnownPlaces, SignIn},
     rule::{self, Rule, TokenOutput},
     server::Target,
 };
@@ -94,7 +91,7 @@ impl<'a> RouteParts<'a> {
             sources: sources.clone(),
             session_id_callers: self.session_id_callers.to_vec(),
             verifier,
-            requirements: requirements(&settings.require),
+            requirements: settings.require.clone(),
             token,
         }))
     }
@@ -121,17 +118,6 @@ fn token_request(token: &TokenSettings) -> TokenRequest {
             false => OrganizationRule::Same,
         },
     }
-}
-
-fn requirements(require: &RequireSettings) -> Vec<Requirement> {
-    let organization = require.organization.clone().map(Requirement::Organization);
-    let permission = require.permission.clone().map(Requirement::Permission);
-    let reverified = require.reverified_within.map(Requirement::ReverifiedWithin);
-    let role = require.role.clone().map(Requirement::Role);
-    [organization, permission, reverified, role]
-        .into_iter()
-        .flatten()
-        .collect()
 }
 
 fn source(settings: &CredentialSettings) -> Source {

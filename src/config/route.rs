@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use crate::mutate::managed_headers::SessionField;
 
 use super::{
-    duration::Period,
+    require::RequireSection,
     session::{CredentialSection, VerifyMode},
     token::TokenSection,
 };
@@ -87,20 +87,6 @@ pub(crate) struct RouteSection {
     /// Where browsers go whose user is signed out, instead of `session.sign_in_url`.
     #[serde(default)]
     pub(crate) sign_in_url: Option<String>,
-}
-
-/// What a route's session must have: all that is named.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct RequireSection {
-    /// The role in the active organization, as in org:admin.
-    pub(crate) role: Option<String>,
-    /// A permission in the active organization, as in org:invoices:read.
-    pub(crate) permission: Option<String>,
-    /// The active organization, by ID or slug.
-    pub(crate) organization: Option<String>,
-    /// How long ago a factor may have been verified at most.
-    pub(crate) reverified_within: Option<Period>,
 }
 
 impl RouteSection {

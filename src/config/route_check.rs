@@ -1,6 +1,6 @@
 //! `[[route]]`, checked: each by itself, against its neighbours, and against the upstreams.
 
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashSet;
 
 use http::{HeaderName, Method, header::AUTHORIZATION};
 
@@ -8,10 +8,11 @@ use super::{
     checks,
     error::Findings,
     pattern,
-    route::{Auth, CredentialFate, RequireSection, RouteSection, SessionField},
+    route::{Auth, CredentialFate, RouteSection, SessionField},
     session::{CredentialSettings, SessionSettings, VerifyMode, check_credentials},
     token::{TokenSection, TokenSettings},
 };
+use crate::policy::Requirement;
 
 /// One `[[route]]`, checked, with what it takes over from `[clerk]` and `[session]`.
 #[derive(Clone, Debug)]
@@ -24,7 +25,7 @@ pub(crate) struct RouteSettings {
     pub(crate) auth: Auth,
     /// The name of an upstream that exists.
     pub(crate) upstream: String,
-    pub(crate) require: RequireSettings,
+    pub(crate) require: Vec<Requirement>,
     pub(crate) token: Option<TokenSettings>,
     pub(crate) credential: CredentialFate,
     /// Sorted by name; each name once.
@@ -37,15 +38,6 @@ pub(crate) struct RouteSettings {
     pub(crate) max_body_bytes: Option<u64>,
     pub(crate) strip_headers: Vec<HeaderName>,
     pub(crate) sign_in_url: Option<String>,
-}
-
-/// What a route's session must have; nothing where all are `None`.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct RequireSettings {
-    pub(crate) role: Option<String>,
-    pub(crate) permission: Option<String>,
-    pub(crate) organization: Option<String>,
-    pub(crate) reverified_within: Option<Duration>,
 }
 
 /// What routes are checked against.
@@ -89,7 +81,10 @@ impl RouteSection {
             methods,
             auth: self.auth,
             upstream: self.check_upstream(place, context.upstreams, findings),
-            require: self.check_require(place, findings),
+            require: match &self.require {
+                Some(require) => require.check(&key("require"), findings),
+                None => Vec::new(),
+            },
             credential: self.credential.unwrap_or(CredentialFate::Remove),
             headers: self.check_headers(place, findings),
             verify,
@@ -174,35 +169,6 @@ impl RouteSection {
             }
         }
         String::new()
-    }
-
-    fn check_require(&self, place: &str, findings: &mut Findings) -> RequireSettings {
-        let Some(require) = &self.require else {
-            return RequireSettings::default();
-        };
-        if *require == RequireSection::default() {
-            let fix = "name a role, permission, organization or reverified_within";
-            findings.problem(&format!("{place}.require"), "requires nothing", fix);
-        }
-        for (name, value) in [
-            ("role", &require.role),
-            ("permission", &require.permission),
-            ("organization", &require.organization),
-        ] {
-            if value
-                .as_deref()
-                .is_some_and(|value| value.trim().is_empty())
-            {
-                let key = format!("{place}.require.{name}");
-                findings.problem(&key, "is empty", "name one, or remove the key");
-            }
-        }
-        RequireSettings {
-            role: require.role.clone(),
-            permission: require.permission.clone(),
-            organization: require.organization.clone(),
-            reverified_within: require.reverified_within.map(|period| period.0),
-        }
     }
 
     fn check_headers(

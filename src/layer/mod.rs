@@ -61,7 +61,7 @@ use crate::{
     rule::{Decision, RequestHead, Rule},
     session::Session,
     telemetry::metrics,
-    time::Clock,
+    time::{Clock, Timestamp},
 };
 
 type PeerOf = dyn Fn(&Extensions) -> Option<IpAddr> + Send + Sync;
@@ -93,6 +93,10 @@ pub struct Refused<'a> {
 /// In a request's extensions: a layer ran and found nobody signed in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SignedOut;
+
+/// In a request's extensions beside a session: when it was decided on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DecidedAt(pub(crate) Timestamp);
 
 pub(super) struct Settings {
     rule: Rule,
@@ -203,6 +207,7 @@ impl Settings {
         match decision.session {
             Some(session) => {
                 extensions.remove::<SignedOut>();
+                extensions.insert(DecidedAt(self.clock.now()));
                 extensions.insert(session);
             }
             None => {

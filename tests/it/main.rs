@@ -25,6 +25,7 @@ mod library_user;
 mod logs;
 mod readme;
 mod refusal_forms;
+mod requirements;
 mod sandbox;
 mod sandbox_instance;
 mod sandbox_strangers;
