@@ -7,9 +7,7 @@ use secrecy::ExposeSecret;
 
 use super::build_route::RouteParts;
 use crate::{
-    config::{
-        ConfigError, CredentialSettings, KeySettings, Loaded, RouteSettings, Settings,
-    },
+    config::{ConfigError, CredentialSettings, KeySettings, Loaded, RouteSettings, Settings},
     handle::{CacheSettings, Clerk, ClerkBuilder, SetupError},
     mutate::managed_headers::ManagedNames,
     pipeline::Pipeline,
