@@ -107,7 +107,7 @@ impl RequireSection {
                 ("role" | "permission", Some("org")) => {}
                 ("role" | "permission", _) if !value.trim().is_empty() => findings.warning(
                     &key,
-                    &format!("{value:?} does not begin with org:, as Clerk's do"),
+                    format!("{value:?} does not begin with org:, as Clerk's do"),
                     "write it as in org:admin or org:invoices:read",
                 ),
                 ("feature" | "plan", Some(scope)) if !matches!(scope, "o" | "u") => {
