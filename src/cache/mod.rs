@@ -223,6 +223,14 @@ where
         }
     }
 
+    /// Drops every entry whose key is among those meant; it reads them all.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn evict(&self, is_meant: impl Fn(&K) -> bool) {
+        for (key, _) in self.entries.iter().filter(|(key, _)| is_meant(key)) {
+            self.entries.invalidate(&*key);
+        }
+    }
+
     /// Stores what was fetched elsewhere.
     pub(crate) fn put(&self, key: K, now: Timestamp, fetched: Fetched<V>) {
         self.entries.insert(key, Entry::new(now, fetched));

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use aws_lc_rs::digest::Digest;
 use http::{HeaderName, header::AUTHORIZATION};
 use secrecy::ExposeSecret;
 
@@ -18,12 +19,12 @@ use crate::{
     telemetry::traffic::RouteCounter,
 };
 
-/// Makes the handle of the configured instance.
+/// Makes the handle of the configured instance; it refuses the sessions that `previous` refused.
 ///
 /// # Errors
 ///
 /// What shows only now, such as a key that is none, with its place in the configuration.
-pub(super) fn clerk(loaded: &Loaded) -> Result<Clerk, ConfigError> {
+pub(super) fn clerk(loaded: &Loaded, previous: Option<&Clerk>) -> Result<Clerk, ConfigError> {
     let settings = &loaded.settings;
     let clerk = &settings.clerk;
     let session = &settings.session;
@@ -49,6 +50,9 @@ pub(super) fn clerk(loaded: &Loaded) -> Result<Clerk, ConfigError> {
     if clerk.allow_missing_azp {
         builder = builder.allow_missing_azp();
     }
+    if let Some(previous) = previous {
+        builder = builder.refusing(previous.revocations());
+    }
     keys(builder, &clerk.keys, clerk.instance.issuer())
         .build()
         .map_err(|error| refuse(loaded, setup_key(&error), &error))
@@ -62,11 +66,11 @@ pub(super) fn clerk(loaded: &Loaded) -> Result<Clerk, ConfigError> {
 pub(super) fn pipeline(
     loaded: &Loaded,
     clerk: &Clerk,
+    upstreams: &Upstreams,
     tunnels: &Tunnels,
 ) -> Result<Pipeline<Target>, ConfigError> {
     let settings = &loaded.settings;
     let managed = managed_names(settings);
-    let upstreams = upstreams(loaded)?;
     let names = managed.clone();
     let names = proxy::ManagedNames::new(move |name| names.contains(name.as_str()));
     let proxy = ReverseProxy::new(names, tunnels.clone());
@@ -79,8 +83,8 @@ pub(super) fn pipeline(
             path: route.path.clone(),
             methods: route.methods.clone(),
         };
-        let upstream = upstreams
-            .get(route.upstream.as_str())
+        let (_, upstream) = upstreams
+            .get(&route.upstream)
             .ok_or_else(|| loaded.refuse(&key, "names no upstream".to_owned(), "name one"))?;
         let target = Target {
             upstream: Arc::clone(upstream),
@@ -130,29 +134,44 @@ pub(super) fn transport(loaded: &Loaded) -> Result<Transport, ConfigError> {
             false => Transport::Plain,
         });
     };
-    let tls = Tls::new(identity).map_err(|error| {
-        let key = match &error {
-            TlsError::Certificate(index, _) => format!("server.tls[{index}].cert"),
-            TlsError::Key(index, _) => format!("server.tls[{index}].key"),
-            TlsError::ClientAuthorities(_) => "server.client_ca".to_owned(),
-            _ => "server.tls".to_owned(),
-        };
-        let fix =
-            "give PEM files: the certificate with its chain, and the key that it was made for";
-        loaded.refuse(&key, error.to_string(), fix)
-    })?;
+    let tls = Tls::new(identity).map_err(|error| refuse_tls(loaded, &error))?;
     Ok(Transport::Tls(Arc::new(tls)))
 }
 
-fn upstreams(loaded: &Loaded) -> Result<HashMap<&str, Arc<Upstream>>, ConfigError> {
+/// Returns the error for certificates that cannot be used, with its place in the configuration.
+pub(super) fn refuse_tls(loaded: &Loaded, error: &TlsError) -> ConfigError {
+    let key = match error {
+        TlsError::Certificate(index, _) => format!("server.tls[{index}].cert"),
+        TlsError::Key(index, _) => format!("server.tls[{index}].key"),
+        TlsError::ClientAuthorities(_) => "server.client_ca".to_owned(),
+        _ => "server.tls".to_owned(),
+    };
+    let fix = "give PEM files: the certificate with its chain, and the key that it was made for";
+    loaded.refuse(&key, error.to_string(), fix)
+}
+
+/// The upstreams by name, each with the digest of what it was made from.
+pub(super) type Upstreams = HashMap<String, (Digest, Arc<Upstream>)>;
+
+/// Makes the configured upstreams; those of `previous` that are still the same go on.
+///
+/// # Errors
+///
+/// What shows only now, such as a certificate that is none, with its place in the configuration.
+pub(super) fn upstreams(loaded: &Loaded, previous: &Upstreams) -> Result<Upstreams, ConfigError> {
     let upstreams = loaded.settings.upstreams.iter().enumerate();
     upstreams
         .map(|(index, config)| {
+            let digest = config.fingerprint();
+            let kept = previous.get(&config.name);
+            if let Some((_, same)) = kept.filter(|(known, _)| known.as_ref() == digest.as_ref()) {
+                return Ok((config.name.clone(), (digest, Arc::clone(same))));
+            }
             let upstream = Upstream::new(config.clone()).map_err(|error| {
                 let fix = "see config/clerk-gateway.toml on [[upstream]]";
                 loaded.refuse(&format!("upstream[{index}]"), error.to_string(), fix)
             })?;
-            Ok((config.name.as_str(), Arc::new(upstream)))
+            Ok((config.name.clone(), (digest, Arc::new(upstream))))
         })
         .collect()
 }

@@ -19,7 +19,8 @@ pub(super) fn run(args: &Args) -> ExitCode {
     }
 }
 
-fn table(entries: &[Provenance]) -> String {
+/// Writes keys, values and sources in columns.
+pub(super) fn table(entries: &[Provenance]) -> String {
     let width = |text: &str| text.chars().count();
     let column = |get: fn(&Provenance) -> &str| {
         let widths = entries.iter().map(|entry| width(get(entry)));

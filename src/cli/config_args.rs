@@ -49,9 +49,18 @@ impl ConfigArgs {
     ///
     /// The exit status, after every problem was written to stderr.
     pub(super) fn load(&self) -> Result<Loaded, ExitCode> {
-        let loaded = config::load(&self.sources()).map_err(|error| report(&error))?;
+        let loaded = self.read().map_err(|error| report(&error))?;
         warn(&loaded);
         Ok(loaded)
+    }
+
+    /// Loads it without a word.
+    ///
+    /// # Errors
+    ///
+    /// Every problem.
+    pub(super) fn read(&self) -> Result<Loaded, ConfigError> {
+        config::load(&self.sources())
     }
 
     fn sources(&self) -> Sources {

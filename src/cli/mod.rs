@@ -10,6 +10,7 @@ mod sandbox;
 mod schema;
 mod serve;
 mod sessions;
+mod setup;
 
 use std::process::ExitCode;
 
@@ -82,18 +83,24 @@ fn run_sandbox(args: sandbox::SandboxArgs) -> ExitCode {
 }
 
 fn run_sessions(args: sessions::SessionsArgs) -> ExitCode {
-    let client = match sessions::client_from_env() {
-        Ok(client) => client,
-        Err(message) => {
-            eprintln!("error: {message}");
-            return ExitCode::from(BAD_USAGE);
-        }
-    };
     let runtime = match serve::runtime(1) {
         Ok(runtime) => runtime,
         Err(status) => return status,
     };
-    match runtime.block_on(sessions::run(args, client, &mut std::io::stdout())) {
+    let out = &mut std::io::stdout();
+    let outcome = if args.is_for_a_gateway() {
+        runtime.block_on(sessions::run_on_gateway(args, out))
+    } else {
+        let client = match sessions::client_from_env() {
+            Ok(client) => client,
+            Err(message) => {
+                eprintln!("error: {message}");
+                return ExitCode::from(BAD_USAGE);
+            }
+        };
+        runtime.block_on(sessions::run(args, client, out))
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

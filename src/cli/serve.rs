@@ -4,23 +4,31 @@ use std::{
     future::Future,
     net::SocketAddr,
     process::ExitCode,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use hyper_util::service::TowerToHyperService;
 use metrics_exporter_prometheus::BuildError;
-use tokio::{net::TcpListener, runtime::Runtime, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    runtime::Runtime,
+    task::{JoinHandle, spawn_blocking},
+};
 
-use super::{BAD_USAGE, build, config_args::ConfigArgs, config_args::report};
+use super::{
+    BAD_USAGE,
+    config_args::ConfigArgs,
+    setup::{Reloader, Setup},
+};
 use crate::{
-    config::{Loaded, ServerSettings},
+    config::ServerSettings,
     handle::Clerk,
     limit::connections::PerAddress,
-    pipeline::Pipeline,
-    proxy::{End, Tunnels, TunnelsEnded},
+    proxy::{End, Tunnels},
     server::{
-        Admin, Drain, DrainTrigger, Drained, Gateway, ListenError, Listener, ServeLimits, Target,
-        Transport, bind, drain, serve,
+        Admin, Drain, DrainTrigger, Drained, ListenError, Listener, Reload, ServeLimits, bind,
+        drain, serve,
     },
     telemetry::exporter::{self, Exporter},
 };
@@ -33,17 +41,6 @@ const UPKEEP: Duration = Duration::from_secs(5);
 pub(super) struct Args {
     #[command(flatten)]
     config: ConfigArgs,
-}
-
-/// A gateway that is set up and not yet listening.
-pub(super) struct Prepared {
-    clerk: Clerk,
-    pipeline: Pipeline<Target>,
-    server: ServerSettings,
-    transport: Transport,
-    per_address: PerAddress,
-    tunnels: Tunnels,
-    tunnels_ended: TunnelsEnded,
 }
 
 /// Why a gateway that is set up cannot start.
@@ -64,45 +61,25 @@ pub(super) struct Running {
     admin_trigger: DrainTrigger,
     public: JoinHandle<Drained>,
     tunnels: Tunnels,
-    tunnels_ended: TunnelsEnded,
     others: Vec<JoinHandle<()>>,
     drain_timeout: Duration,
 }
 
 pub(super) fn run(args: &Args) -> ExitCode {
-    let prepared = match args.config.load().and_then(|loaded| prepare(&loaded)) {
-        Ok(prepared) => prepared,
+    let setup = match args.config.load().and_then(|loaded| Setup::new(&loaded)) {
+        Ok(setup) => setup,
         Err(status) => return status,
     };
-    let runtime = match runtime(prepared.server.workers) {
+    let runtime = match runtime(setup.server.workers) {
         Ok(runtime) => runtime,
         Err(status) => return status,
     };
     runtime.block_on(async {
         let stop = stop_signal();
-        match prepared.start() {
+        match start(setup, Some(args.config.clone())) {
             Ok(running) => running.until(stop).await,
             Err(error) => error.report(),
         }
-    })
-}
-
-/// Sets the gateway up: everything that can be wrong is found before anything is bound.
-pub(super) fn prepare(loaded: &Loaded) -> Result<Prepared, ExitCode> {
-    let clerk = build::clerk(loaded).map_err(|error| report(&error))?;
-    let (tunnels, tunnels_ended) = Tunnels::new();
-    let pipeline = build::pipeline(loaded, &clerk, &tunnels).map_err(|error| report(&error))?;
-    let server = loaded.settings.server.clone();
-    let transport = build::transport(loaded).map_err(|error| report(&error))?;
-    let exempt = pipeline.trusted_proxies.clone();
-    Ok(Prepared {
-        per_address: PerAddress::new(server.max_connections_per_address, exempt),
-        clerk,
-        pipeline,
-        server,
-        transport,
-        tunnels,
-        tunnels_ended,
     })
 }
 
@@ -128,53 +105,88 @@ impl StartError {
     }
 }
 
-impl Prepared {
-    /// Binds every address, then serves.
-    pub(super) fn start(self) -> Result<Running, StartError> {
-        let public = bind("server.listen", self.server.listen)?;
-        let admin = self
-            .server
-            .admin
-            .map(|address| bind("server.admin", address));
-        let admin = admin.transpose()?;
-        let address = local(&public, self.server.listen);
-        let admin_address = admin.as_ref().map(|listener| local(listener, address));
-        let (admin_trigger, admin_drain) = drain();
-        let (trigger, drain) = drain();
-        let limits = limits(&self.server);
-        let mut others = vec![tokio::spawn(warm(self.clerk.clone()))];
-        if let Some(listener) = admin {
-            let exporter = exporter::install()?;
-            others.push(tokio::spawn(upkeep(exporter.clone())));
-            let admin = Admin {
-                clerk: self.clerk,
-                exporter,
-                drain: drain.clone(),
-            };
-            others.push(serve_admin(listener, admin, limits, admin_drain));
-        }
-        for route in self.pipeline.routes.values() {
-            route.target.upstream.watch();
-        }
-        let gateway = Gateway::new(self.pipeline);
-        let listener = Listener {
-            name: "public",
-            socket: public,
-            transport: self.transport,
-            limits,
-            per_address: self.per_address,
+/// Binds every address, then serves; `args` say what is read again when the configuration changes.
+pub(super) fn start(setup: Setup, args: Option<ConfigArgs>) -> Result<Running, StartError> {
+    let server = setup.server.clone();
+    let public = bind("server.listen", server.listen)?;
+    let admin = server.admin.map(|address| bind("server.admin", address));
+    let admin = admin.transpose()?;
+    let address = local(&public, server.listen);
+    let admin_address = admin.as_ref().map(|listener| local(listener, address));
+    let (admin_trigger, admin_drain) = drain();
+    let (trigger, drain) = drain();
+    let (gateway, tunnels) = (setup.gateway.clone(), setup.tunnels.clone());
+    let current = gateway.current();
+    for upstream in &current.upstreams {
+        upstream.watch();
+    }
+    let proxies = current.pipeline.trusted_proxies.clone();
+    let listener = Listener {
+        name: "public",
+        socket: public,
+        transport: setup.transport.clone(),
+        limits: limits(&server),
+        per_address: PerAddress::new(server.max_connections_per_address, proxies),
+    };
+    let mut others = vec![tokio::spawn(warm(current.clerk.clone()))];
+    let reload = reload(setup, args, &mut others);
+    if let Some(listener) = admin {
+        let exporter = exporter::install()?;
+        others.push(tokio::spawn(upkeep(exporter.clone())));
+        let admin = Admin {
+            gateway: gateway.clone(),
+            exporter,
+            drain: drain.clone(),
+            reload,
+            token: server.admin_token.clone(),
         };
-        Ok(Running {
-            address,
-            admin: admin_address,
-            trigger,
-            admin_trigger,
-            public: tokio::spawn(serve(listener, gateway, drain)),
-            tunnels: self.tunnels,
-            tunnels_ended: self.tunnels_ended,
-            others,
-            drain_timeout: self.server.drain_timeout,
-        })
+        others.push(serve_admin(listener, admin, limits(&server), admin_drain));
+    }
+    Ok(Running {
+        address,
+        admin: admin_address,
+        trigger,
+        admin_trigger,
+        public: tokio::spawn(serve(listener, gateway, drain)),
+        tunnels,
+        others,
+        drain_timeout: server.drain_timeout,
+    })
+}
+
+/// Returns what reloads, after seeing to SIGHUP and to changes of the files.
+fn reload(setup: Setup, args: Option<ConfigArgs>, others: &mut Vec<JoinHandle<()>>) -> Reload {
+    let Some(args) = args else {
+        return Arc::new(|| Err("this configuration is built in".to_owned()));
+    };
+    let interval = setup.server.watch_interval;
+    let reloader = Arc::new(setup.reloader(args));
+    others.push(tokio::spawn(on_hang_up(Arc::clone(&reloader))));
+    if !interval.is_zero() {
+        others.push(tokio::spawn(on_change(Arc::clone(&reloader), interval)));
+    }
+    Arc::new(move || reloader.reload())
+}
+
+async fn on_hang_up(reloader: Arc<Reloader>) {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let Ok(mut hang_up) = signal(SignalKind::hangup()) else {
+        return;
+    };
+    while hang_up.recv().await.is_some() {
+        let reloader = Arc::clone(&reloader);
+        let _ = spawn_blocking(move || reloader.reload()).await;
+    }
+}
+
+async fn on_change(reloader: Arc<Reloader>, interval: Duration) {
+    let mut ticks = tokio::time::interval(interval);
+    loop {
+        ticks.tick().await;
+        let reloader = Arc::clone(&reloader);
+        let look = move || reloader.is_due().then(|| reloader.reload());
+        let _ = spawn_blocking(look).await;
     }
 }
 
@@ -186,10 +198,9 @@ impl Running {
         let deadline = Instant::now() + self.drain_timeout;
         self.trigger.begin();
         self.tunnels.end(End::GoingAway);
-        drop(self.tunnels);
         let drained = self.public.await;
         let left = deadline.saturating_duration_since(Instant::now());
-        self.tunnels_ended.wait(left).await;
+        self.tunnels.ended(left).await;
         self.admin_trigger.begin();
         for task in self.others {
             task.abort();

@@ -1,6 +1,7 @@
 //! What is wrong with a configuration: every problem at once, each with its place and its fix.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use super::source::{Origins, Source};
 
@@ -29,6 +30,8 @@ pub(crate) struct Findings {
     pub(crate) origins: Origins,
     pub(crate) problems: Vec<Problem>,
     pub(crate) warnings: Vec<Problem>,
+    /// The files that were read or should have been.
+    pub(crate) files: Vec<PathBuf>,
     /// Keys and entries that could not be read, so that nothing follows from their absence.
     broken: Vec<String>,
 }
@@ -39,6 +42,7 @@ impl Findings {
             origins,
             problems: Vec::new(),
             warnings: Vec::new(),
+            files: Vec::new(),
             broken: Vec::new(),
         }
     }

@@ -54,6 +54,8 @@ pub(crate) struct Loaded {
     pub(crate) provenance: Vec<Provenance>,
     /// What works but may not be meant.
     pub(crate) warnings: Vec<Problem>,
+    /// Every file that it was read from.
+    pub(crate) files: Vec<PathBuf>,
     origins: Origins,
 }
 
@@ -94,6 +96,7 @@ pub(crate) fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
             settings,
             provenance: provenance(&file, &findings.origins),
             warnings: findings.warnings,
+            files: sources.file.iter().cloned().chain(findings.files).collect(),
             origins: findings.origins,
         }),
         _ => Err(ConfigError {

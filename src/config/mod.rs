@@ -25,6 +25,7 @@ mod settings;
 mod source;
 mod token;
 mod upstream;
+mod watch;
 
 pub(crate) use clerk::KeySettings;
 pub(crate) use env::process as process_env;
@@ -39,3 +40,4 @@ pub(crate) use settings::Settings;
 #[cfg(test)]
 pub(crate) use source::Source;
 pub(crate) use token::TokenSettings;
+pub(crate) use watch::FilesSeen;

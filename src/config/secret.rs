@@ -52,6 +52,7 @@ impl ValueOrFile<'_> {
 /// Reads a file that a key names; an unreadable or empty one is a problem.
 pub(crate) fn read_text(key: &str, path: &Path, findings: &mut Findings) -> Option<String> {
     let path = resolve(key, path, findings);
+    findings.files.push(path.clone());
     match fs::read_to_string(&path) {
         Ok(text) if text.trim().is_empty() => {
             let what = format!("{} is empty", path.display());

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 use schemars::JsonSchema;
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::{checks, duration::Period, error::Findings, secret};
@@ -15,8 +16,12 @@ use crate::server::{CertificatePem, ClientCertificates, Presence, TlsIdentity};
 pub(crate) struct ServerSection {
     /// Where requests come in.
     pub(crate) listen: String,
-    /// Where /livez, /readyz and /metrics are served; nowhere unless set.
+    /// Where /livez, /readyz, /metrics, /config and the operations are served; nowhere unless set.
     pub(crate) admin: Option<String>,
+    /// The file with the bearer token that the admin port's operations need; without it they are for this machine alone.
+    pub(crate) admin_token_file: Option<PathBuf>,
+    /// How often the configuration's files are looked at for changes; 0s: never.
+    pub(crate) watch_interval: Period,
     /// The networks whose X-Forwarded-* and Forwarded count.
     pub(crate) trusted_proxies: Vec<String>,
     /// How many worker threads run; 0: one a core.
@@ -63,6 +68,9 @@ pub(crate) struct ServerSection {
 pub(crate) struct ServerSettings {
     pub(crate) listen: SocketAddr,
     pub(crate) admin: Option<SocketAddr>,
+    pub(crate) admin_token: Option<SecretString>,
+    /// 0: never.
+    pub(crate) watch_interval: Duration,
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// 0: one a core.
     pub(crate) workers: usize,
@@ -106,11 +114,57 @@ pub(crate) enum ClientAuth {
     Required,
 }
 
+impl ServerSettings {
+    /// Names the keys that differ and that only a restart can change.
+    pub(crate) fn restart_only(&self, other: &Self) -> Vec<&'static str> {
+        let same = [
+            ("listen", self.listen == other.listen),
+            ("admin", self.admin == other.admin),
+            ("workers", self.workers == other.workers),
+            ("h2c", self.h2c == other.h2c),
+            ("tls", self.tls.is_some() == other.tls.is_some()),
+            (
+                "watch_interval",
+                self.watch_interval == other.watch_interval,
+            ),
+            (
+                "max_connections",
+                self.max_connections == other.max_connections,
+            ),
+            (
+                "max_connections_per_address",
+                self.max_connections_per_address == other.max_connections_per_address,
+            ),
+            (
+                "max_header_bytes",
+                self.max_header_bytes == other.max_header_bytes,
+            ),
+            ("max_headers", self.max_headers == other.max_headers),
+            ("max_streams", self.max_streams == other.max_streams),
+            (
+                "handshake_timeout",
+                self.handshake_timeout == other.handshake_timeout,
+            ),
+            (
+                "header_read_timeout",
+                self.header_read_timeout == other.header_read_timeout,
+            ),
+            ("idle_timeout", self.idle_timeout == other.idle_timeout),
+            ("write_timeout", self.write_timeout == other.write_timeout),
+            ("drain_timeout", self.drain_timeout == other.drain_timeout),
+        ];
+        let differs = |(key, same): (&'static str, bool)| (!same).then_some(key);
+        same.into_iter().filter_map(differs).collect()
+    }
+}
+
 impl Default for ServerSection {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:8080".to_owned(),
             admin: None,
+            admin_token_file: None,
+            watch_interval: Period::secs(2),
             trusted_proxies: Vec::new(),
             workers: 0,
             h2c: false,
@@ -148,6 +202,7 @@ impl ServerSection {
         let proxies = "server.trusted_proxies";
         let trusted_proxies = checks::networks(proxies, &self.trusted_proxies, findings);
         self.check_bounds(findings);
+        let admin_token = self.check_admin_token(findings);
         let tls = self.check_tls(findings);
         Some(ServerSettings {
             listen: listen?,
@@ -155,6 +210,8 @@ impl ServerSection {
                 Some(address) => Some(address?),
                 None => None,
             },
+            admin_token,
+            watch_interval: self.watch_interval.0,
             trusted_proxies,
             workers: self.workers,
             h2c: self.h2c,
@@ -208,6 +265,18 @@ impl ServerSection {
                 findings.problem(&format!("server.{name}"), what, "use at least 100ms");
             }
         }
+    }
+
+    fn check_admin_token(&self, findings: &mut Findings) -> Option<SecretString> {
+        let path = self.admin_token_file.as_ref()?;
+        let token = secret::read_text("server.admin_token_file", path, findings)?;
+        let token = token.trim();
+        if token.len() < 16 || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let what = "holds a token that is short, or has spaces or odd bytes";
+            let fix = "write at least 16 letters and digits, as from `openssl rand -hex 32`";
+            findings.problem("server.admin_token_file", what, fix);
+        }
+        Some(token.into())
     }
 
     fn check_tls(&self, findings: &mut Findings) -> Option<TlsIdentity> {

@@ -1,5 +1,8 @@
 //! What the gateway runs with: checked, typed, and free of how it was written.
 
+use aws_lc_rs::digest::{Digest, SHA256, digest};
+use secrecy::ExposeSecret;
+
 use crate::proxy::UpstreamConfig;
 
 use super::{
@@ -28,6 +31,24 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// Returns a digest of what the handle to Clerk is made from: handles of one digest are the same.
+    pub(crate) fn clerk_fingerprint(&self) -> Digest {
+        // The secret key is the one thing that does not show itself.
+        let secret = self
+            .clerk
+            .secret_key
+            .as_ref()
+            .map(ExposeSecret::expose_secret);
+        let shown = format!(
+            "{:?}{:?}{:?}{}",
+            self.clerk,
+            self.session,
+            self.cache,
+            secret.unwrap_or_default()
+        );
+        digest(&SHA256, shown.as_bytes())
+    }
+
     /// Checks a file's values, each by itself and all together.
     pub(crate) fn check(file: &File, findings: &mut Findings) -> Option<Self> {
         let clerk = file.clerk.check(findings);

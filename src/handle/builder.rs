@@ -46,6 +46,7 @@ pub(super) struct Remote {
     jwks_url: Option<String>,
     operation: Operation,
     on_unavailable: OnUnavailable,
+    revocations: Option<Arc<Revocations>>,
 }
 
 impl ClerkBuilder {
@@ -163,7 +164,7 @@ impl ClerkBuilder {
         let profile = self.profile(&instance)?;
         let mode = self.mode()?;
         #[cfg(feature = "client")]
-        let revocations = Arc::new(Revocations::new(self.retention()));
+        let revocations = self.revocations();
         #[cfg(feature = "client")]
         let client = self.client()?;
         #[cfg(feature = "client")]
@@ -254,6 +255,18 @@ impl ClerkBuilder {
         Ok(Some(KeySource::fixed(set)))
     }
 
+    #[cfg(feature = "client")]
+    fn revocations(&self) -> Arc<Revocations> {
+        let retention = self.retention();
+        match &self.remote.revocations {
+            None => Arc::new(Revocations::new(retention)),
+            Some(known) => {
+                known.outlast(retention);
+                Arc::clone(known)
+            }
+        }
+    }
+
     /// A revocation must outlive every token and cache entry of its session.
     #[cfg(feature = "client")]
     fn retention(&self) -> Duration {
@@ -299,6 +312,13 @@ impl ClerkBuilder {
     #[must_use]
     pub fn on_unavailable(mut self, on_unavailable: OnUnavailable) -> Self {
         self.remote.on_unavailable = on_unavailable;
+        self
+    }
+
+    /// Takes the place of a handle that refuses these sessions.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn refusing(mut self, revocations: &Arc<Revocations>) -> Self {
+        self.remote.revocations = Some(Arc::clone(revocations));
         self
     }
 

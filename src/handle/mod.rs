@@ -215,6 +215,36 @@ impl Clerk {
         }
     }
 
+    /// Forgets what is cached of a session.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn evict_session(&self, session_id: &str) {
+        if let Some(statuses) = &self.0.caches.statuses {
+            statuses.evict(session_id);
+        }
+        if let Some(tokens) = &self.0.caches.template_tokens {
+            tokens.evict(session_id);
+        }
+    }
+
+    /// Refuses a session from now on, whatever Clerk or its token says, and forgets what is cached of it.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn refuse_session(&self, session_id: &str) {
+        self.0.revocations.revoke(session_id, self.0.clock.now());
+        self.evict_session(session_id);
+    }
+
+    /// Tells whether Clerk can be asked at all.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn can_ask(&self) -> bool {
+        self.has_secret_key()
+    }
+
+    /// Returns the sessions that this handle refuses, for the handle that takes its place.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn revocations(&self) -> &Arc<Revocations> {
+        &self.0.revocations
+    }
+
     pub(crate) fn template_tokens(&self) -> Result<Arc<TemplateTokens>, SetupError> {
         let tokens = self.0.caches.template_tokens.clone();
         tokens.ok_or(SetupError::NoSecretKey("minting template tokens"))

@@ -140,6 +140,12 @@ impl TemplateTokens {
         })
     }
 
+    /// Forgets a session's tokens, so that the next request mints one.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn evict(&self, session_id: &str) {
+        self.cache.evict(|key| key.is_of(session_id));
+    }
+
     /// Returns the session's token where it is at hand; one caller refreshes it ahead of its end.
     pub(crate) fn recall(
         self: &Arc<Self>,

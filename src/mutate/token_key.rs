@@ -40,6 +40,11 @@ impl TokenKey {
         }
     }
 
+    #[cfg(feature = "gateway")]
+    pub(super) fn is_of(&self, session_id: &str) -> bool {
+        *self.session_id == *session_id
+    }
+
     fn parts(&self) -> KeyParts<'_> {
         let organization = self.organization.as_ref();
         KeyParts {

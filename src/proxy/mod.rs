@@ -36,7 +36,7 @@ pub(crate) use error::ProxyError;
 pub(crate) use health::HealthCheck;
 use origin::Origin;
 use tunnel::Asked;
-pub(crate) use tunnel::{End, Tunnels, TunnelsEnded};
+pub(crate) use tunnel::{End, Tunnels};
 use upstream::HttpClient;
 pub(crate) use upstream::{Upstream, UpstreamConfig, UpstreamLimits};
 

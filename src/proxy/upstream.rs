@@ -9,10 +9,12 @@ use std::{
     time::Duration,
 };
 
+use aws_lc_rs::digest::{Digest, SHA256, digest};
 use hyper_util::{
     client::legacy::Client,
     rt::{TokioExecutor, TokioTimer},
 };
+use secrecy::ExposeSecret;
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use super::{
@@ -38,6 +40,20 @@ pub(crate) struct UpstreamConfig {
     pub(crate) tls: UpstreamTls,
     pub(crate) health: Option<HealthCheck>,
     pub(crate) limits: UpstreamLimits,
+}
+
+impl UpstreamConfig {
+    /// Returns a digest of all of it: upstreams of one digest are the same.
+    pub(crate) fn fingerprint(&self) -> Digest {
+        // The key is the one thing that does not show itself.
+        let key = self
+            .tls
+            .identity
+            .as_ref()
+            .map(|(_, key)| key.expose_secret());
+        let shown = format!("{self:?}{}", key.unwrap_or_default());
+        digest(&SHA256, shown.as_bytes())
+    }
 }
 
 /// How long an upstream may take, and how much it gets.
@@ -183,7 +199,6 @@ impl Upstream {
     }
 
     /// Tells whether any origin is taken to answer.
-    #[cfg_attr(not(test), expect(dead_code, reason = "readiness will ask"))]
     pub(crate) fn is_healthy(&self) -> bool {
         let now = Instant::now();
         self.origins.iter().any(|origin| origin.is_healthy(now))

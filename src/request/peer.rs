@@ -42,6 +42,11 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
+    /// Returns the address, an IPv4 one in IPv6 clothes as itself.
+    pub(crate) fn address(&self) -> IpAddr {
+        self.address
+    }
+
     /// Takes the peer's address and the scheme that it speaks.
     pub(crate) fn new(address: SocketAddr, scheme: Scheme) -> Self {
         let address = address.ip().to_canonical();

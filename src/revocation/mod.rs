@@ -31,10 +31,18 @@ impl Revocations {
         }
     }
 
-    /// Keeps revocations for `retention` at least: for a cache that holds sessions longer.
+    /// Keeps revocations for `retention` at least, the known ones included: for a cache that holds sessions longer.
     pub(crate) fn outlast(&self, retention: Duration) {
-        self.retention
-            .fetch_max(millis(retention), Ordering::Relaxed);
+        let wanted = millis(retention);
+        let before = self.retention.fetch_max(wanted, Ordering::Relaxed);
+        let longer = Duration::from_millis(wanted.saturating_sub(before));
+        if longer.is_zero() {
+            return;
+        }
+        let mut until = self.until.write().unwrap_or_else(PoisonError::into_inner);
+        for end in until.values_mut() {
+            *end = end.plus(longer);
+        }
     }
 
     /// Records that `session_id` is revoked.
@@ -79,10 +87,10 @@ mod tests {
     fn the_longest_cache_decides_how_long_a_revocation_lasts() {
         let revocations = Revocations::new(Duration::from_secs(60));
         let now = Timestamp::from_secs(100);
+        revocations.revoke("sess_a", now);
         for secs in [90, 30] {
             revocations.outlast(Duration::from_secs(secs));
         }
-        revocations.revoke("sess_a", now);
         assert!(revocations.contains("sess_a", now.plus(Duration::from_secs(89))));
         assert!(!revocations.contains("sess_a", now.plus(Duration::from_secs(90))));
     }

@@ -61,11 +61,6 @@ impl<T> Table<T> {
         }
     }
 
-    /// Returns all values, in the order in which they were inserted.
-    pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
-        self.values.iter()
-    }
-
     /// Finds the value of the most specific route for a canonical path; `None` where there is none.
     ///
     /// Literals are compared percent-decoded, so that `/%40me` meets the rule for `/@me`. Each node of the table is

@@ -2,12 +2,14 @@
 
 use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc, time::Instant};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header::CONNECTION};
 use hyper::{body::Incoming, service::Service};
 
 use super::{connection::ConnectionInfo, request_id::RequestId};
 use crate::{
+    handle::Clerk,
     layer::ResponseBody,
     pipeline::{Pipeline, Refusal, Route},
     problem::{Form, Problem, sign_in_redirect},
@@ -27,24 +29,36 @@ pub(crate) struct Target {
     pub(crate) body: BodyLimits,
 }
 
-/// The gateway: cheap to clone, one for all connections.
+/// The gateway: cheap to clone, one for all connections; what it runs can be replaced.
 #[derive(Clone)]
-pub(crate) struct Gateway(Arc<Inner>);
+pub(crate) struct Gateway(Arc<ArcSwap<Current>>);
 
-struct Inner {
-    pipeline: Pipeline<Target>,
+/// What runs: a request takes one and keeps it to its end.
+pub(crate) struct Current {
+    pub(crate) clerk: Clerk,
+    pub(crate) pipeline: Pipeline<Target>,
+    pub(crate) upstreams: Vec<Arc<Upstream>>,
+    /// The configuration as `check` prints it: secrets are not in it.
+    pub(crate) shown: String,
     /// Counts what no route answers.
-    unrouted: RouteCounter,
+    pub(crate) unrouted: RouteCounter,
 }
 
 type Answer = Response<ResponseBody<ProxyBody>>;
 
 impl Gateway {
-    pub(crate) fn new(pipeline: Pipeline<Target>) -> Self {
-        Self(Arc::new(Inner {
-            pipeline,
-            unrouted: RouteCounter::new("none"),
-        }))
+    pub(crate) fn new(current: Current) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(current)))
+    }
+
+    /// Returns what runs now.
+    pub(crate) fn current(&self) -> Arc<Current> {
+        self.0.load_full()
+    }
+
+    /// Replaces what runs, for the requests that come from now on.
+    pub(crate) fn replace(&self, current: Current) {
+        self.0.store(Arc::new(current));
     }
 }
 
@@ -54,12 +68,12 @@ impl Service<Request<Incoming>> for Gateway {
     type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let inner = Arc::clone(&self.0);
-        Box::pin(async move { Ok(inner.answer(request).await) })
+        let current = self.current();
+        Box::pin(async move { Ok(current.answer(request).await) })
     }
 }
 
-impl Inner {
+impl Current {
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         let (mut parts, body) = request.into_parts();
         let id = RequestId::new();

@@ -104,7 +104,7 @@ fn start() -> Gateway {
         })
         .unwrap(),
     );
-    let proxy = ReverseProxy::new(ManagedNames::default(), Tunnels::new().0);
+    let proxy = ReverseProxy::new(ManagedNames::default(), Tunnels::new());
     let (listener, address) = listen();
     let gateway = service_fn(move |request| {
         let (proxy, upstream) = (proxy.clone(), Arc::clone(&upstream));

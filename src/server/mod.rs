@@ -11,10 +11,10 @@ mod serve;
 mod tls;
 mod wire;
 
-pub(crate) use admin::Admin;
+pub(crate) use admin::{Admin, Reload};
 pub(crate) use connection::Transport;
 pub(crate) use drain::{Drain, DrainTrigger, Drained, drain};
-pub(crate) use gateway::{Gateway, Target};
+pub(crate) use gateway::{Current, Gateway, Target};
 pub(crate) use listen::{ListenError, bind};
 pub(crate) use serve::{Listener, ServeLimits, serve};
 pub(crate) use tls::{CertificatePem, ClientCertificates, Presence, Tls, TlsError, TlsIdentity};

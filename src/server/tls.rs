@@ -84,7 +84,6 @@ impl Tls {
     /// # Errors
     ///
     /// [`TlsError`]; the old certificates stay.
-    #[expect(dead_code, reason = "a reload will ask")]
     pub(crate) fn replace(&self, identity: &TlsIdentity) -> Result<(), TlsError> {
         self.0.store(Arc::new(config(identity)?));
         Ok(())

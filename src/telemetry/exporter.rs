@@ -8,6 +8,7 @@ use super::{
         CLERK_REQUEST_SECONDS, CLERK_REQUESTS, DECISIONS, JWKS_REFRESHES, SESSION_CACHE,
         TEMPLATE_TOKEN_CACHE, TOKEN_CACHE,
     },
+    reloads::{LAST_RELOAD, RELOADS},
     traffic::{CONNECTIONS, CONNECTIONS_CLOSED, REQUESTS, UPSTREAM_SECONDS},
     upstreams::{
         UPGRADED, UPSTREAM_HEALTHY, UPSTREAM_IN_FLIGHT, UPSTREAM_REQUESTS, UPSTREAM_RETRIES,
@@ -15,7 +16,7 @@ use super::{
 };
 
 /// The counters and what they count.
-const COUNTERS: [(&str, &str); 10] = [
+const COUNTERS: [(&str, &str); 11] = [
     (
         CLERK_REQUESTS,
         "Calls of Clerk's API, by operation and outcome.",
@@ -29,6 +30,7 @@ const COUNTERS: [(&str, &str); 10] = [
         JWKS_REFRESHES,
         "Fetches of the instance's keys, by outcome.",
     ),
+    (RELOADS, "Reloads of the configuration, by outcome."),
     (REQUESTS, "Requests answered, by route and status."),
     (SESSION_CACHE, "Look-ups of sessions, by result."),
     (
@@ -44,8 +46,12 @@ const COUNTERS: [(&str, &str); 10] = [
 ];
 
 /// The gauges and what they show.
-const GAUGES: [(&str, &str); 4] = [
+const GAUGES: [(&str, &str); 5] = [
     (CONNECTIONS, "Client connections open, by listener."),
+    (
+        LAST_RELOAD,
+        "When the configuration was last reloaded, in seconds since 1970.",
+    ),
     (UPGRADED, "Upgraded connections open."),
     (
         UPSTREAM_HEALTHY,

@@ -6,6 +6,8 @@ pub(crate) mod exporter;
 pub(crate) mod logs;
 pub(crate) mod metrics;
 #[cfg(feature = "gateway")]
+pub(crate) mod reloads;
+#[cfg(feature = "gateway")]
 pub(crate) mod traffic;
 #[cfg(feature = "gateway")]
 pub(crate) mod upstreams;

@@ -135,6 +135,12 @@ impl SessionStatuses {
         })
     }
 
+    /// Forgets a session, so that the next request asks for it.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn evict(&self, session_id: &str) {
+        self.cache.evict(|key| key == session_id);
+    }
+
     /// Returns what is known of a session without asking.
     pub(crate) fn recall(
         self: &Arc<Self>,

@@ -73,6 +73,7 @@ fn what_the_full_file_comments_out_is_known_and_well_formed() {
     let expected = [
         ("clerk.secret_key_file", "both "),
         ("clerk.jwt_key_file", "both "),
+        ("server.admin_token_file", "/"),
         ("server.client_ca", "/"),
         ("server.tls[0].cert", "/"),
         ("server.tls[0].key", "/"),

@@ -1,6 +1,7 @@
 //! The integration tests: one file a behaviour.
 #![allow(clippy::unwrap_used)]
 
+mod admin;
 mod architecture;
 mod bodies;
 mod cli_check;
@@ -25,6 +26,7 @@ mod library_user;
 mod logs;
 mod readme;
 mod refusal_forms;
+mod reload;
 mod requirements;
 mod sandbox;
 mod sandbox_instance;

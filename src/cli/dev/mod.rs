@@ -8,6 +8,7 @@ use super::{
     config_args::{report, warn},
     sandbox::write_env_file,
     serve::{self, Running, StartError},
+    setup::Setup,
 };
 use crate::{
     config::{self, Loaded},
@@ -63,9 +64,8 @@ async fn serve_all(args: &Args) -> Result<ExitCode, DevError> {
     let sandbox = Sandbox::builder().start().await?;
     let upstream = demo_upstream::start(&sandbox).await?;
     let loaded = load(args, &sandbox, upstream).map_err(DevError::Reported)?;
-    let running = serve::prepare(&loaded)
-        .map_err(DevError::Reported)?
-        .start()?;
+    let setup = Setup::new(&loaded).map_err(DevError::Reported)?;
+    let running = serve::start(setup, None)?;
     let lines = sandbox.env_lines();
     if let Some(path) = &args.env_file {
         write_env_file(path, &lines)?;

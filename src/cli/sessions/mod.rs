@@ -1,5 +1,6 @@
 //! `clerk-gateway sessions`: the Sessions API from a shell.
 
+mod admin;
 mod print;
 
 use std::{
@@ -11,7 +12,10 @@ use clap::{Args, Subcommand};
 use futures_util::TryStreamExt;
 use secrecy::{ExposeSecret, SecretString};
 
-use self::print::Printer;
+use self::{
+    admin::{AdminArgs, AdminError},
+    print::Printer,
+};
 use crate::{
     clerk::{
         self, Client, SessionQuery,
@@ -74,6 +78,8 @@ enum Operation {
     Revoke {
         /// The session's ID, sess_…
         session: String,
+        #[command(flatten)]
+        admin: AdminArgs,
     },
     /// Mint a token and print it alone
     Token(TokenArgs),
@@ -116,12 +122,36 @@ struct TokenArgs {
 /// Why `sessions` failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SessionsError {
+    /// A gateway, or the way to it.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
     /// Clerk, or the way to it.
     #[error(transparent)]
     Clerk(#[from] clerk::Error),
     /// The output could not be written.
     #[error("the output could not be written")]
     Output(#[from] io::Error),
+}
+
+impl SessionsArgs {
+    /// Tells whether a gateway is asked, and not Clerk.
+    pub(super) fn is_for_a_gateway(&self) -> bool {
+        matches!(&self.operation, Operation::Revoke { admin, .. } if admin.url().is_some())
+    }
+}
+
+/// Runs what a gateway is asked, printing its answer to `out`; it does nothing where none is.
+pub(super) async fn run_on_gateway(
+    args: SessionsArgs,
+    out: &mut impl Write,
+) -> Result<(), SessionsError> {
+    if let Operation::Revoke { session, admin } = &args.operation
+        && let Some(url) = admin.url()
+    {
+        let answer = admin.revoke(url, session).await?;
+        writeln!(out, "{answer}")?;
+    }
+    Ok(())
 }
 
 /// Runs `sessions`, printing to `out`.
@@ -145,7 +175,7 @@ pub(crate) async fn run(
             let token = token.as_ref().map(ExposeSecret::expose_secret);
             printer.session(sessions.verify(&session, token).await?)?;
         }
-        Operation::Revoke { session } => printer.session(sessions.revoke(&session).await?)?,
+        Operation::Revoke { session, .. } => printer.session(sessions.revoke(&session).await?)?,
         Operation::Token(token) => printer.token(&token.run(&client).await?)?,
     }
     Ok(())

@@ -140,7 +140,7 @@ pub(super) async fn nobody() -> SocketAddr {
 
 pub(super) fn proxy() -> ReverseProxy {
     let managed = ManagedNames::new(|name| name == "x-tenant");
-    ReverseProxy::new(managed, Tunnels::new().0)
+    ReverseProxy::new(managed, Tunnels::new())
 }
 
 pub(super) fn parts(method: &str, target: &str, headers: &[(&'static str, &str)]) -> Parts {

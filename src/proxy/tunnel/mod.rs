@@ -15,10 +15,7 @@ use hyper::{
     upgrade::{OnUpgrade, Upgraded},
 };
 use hyper_util::rt::TokioIo;
-use tokio::{
-    sync::{mpsc, watch},
-    time::timeout,
-};
+use tokio::{sync::watch, time::timeout};
 
 use super::hop_by_hop::tokens;
 use crate::telemetry::upstreams::OpenUpgrade;
@@ -47,12 +44,11 @@ impl End {
 #[derive(Clone, Debug)]
 pub(crate) struct Tunnels {
     end: watch::Sender<Option<End>>,
-    alive: mpsc::Sender<()>,
+    open: watch::Sender<usize>,
 }
 
-/// Waits for the last upgraded connection.
-#[derive(Debug)]
-pub(crate) struct TunnelsEnded(mpsc::Receiver<()>);
+/// Counts one connection until it is dropped.
+struct Open(watch::Sender<usize>);
 
 /// A request's wish to leave HTTP/1.1, and the client's side of the connection.
 pub(super) struct Asked {
@@ -61,18 +57,22 @@ pub(super) struct Asked {
 }
 
 impl Tunnels {
-    pub(crate) fn new() -> (Self, TunnelsEnded) {
-        let (alive, ended) = mpsc::channel(1);
-        let tunnels = Self {
+    pub(crate) fn new() -> Self {
+        Self {
             end: watch::Sender::new(None),
-            alive,
-        };
-        (tunnels, TunnelsEnded(ended))
+            open: watch::Sender::new(0),
+        }
     }
 
     /// Tells all to end, those that open later included.
     pub(crate) fn end(&self, end: End) {
         self.end.send_replace(Some(end));
+    }
+
+    /// Waits until none is left, at most for `limit`.
+    pub(crate) async fn ended(&self, limit: Duration) {
+        let mut open = self.open.subscribe();
+        let _ = timeout(limit, open.wait_for(|open| *open == 0)).await;
     }
 
     /// Joins both sides, once both have left HTTP.
@@ -83,11 +83,13 @@ impl Tunnels {
         idle: Duration,
         lease: L,
     ) {
-        let alive = self.alive.clone();
+        self.open.send_modify(|open| *open += 1);
+        let counted = Open(self.open.clone());
         let end = self.end.subscribe();
         let is_websocket = asked.protocol.as_bytes().eq_ignore_ascii_case(b"websocket");
+        let held = (counted, lease, OpenUpgrade::new());
         tokio::spawn(async move {
-            let _held = (alive, lease, OpenUpgrade::new());
+            let _held = held;
             let Ok((client, upstream)) = tokio::try_join!(asked.client, upstream) else {
                 return;
             };
@@ -105,10 +107,9 @@ impl Tunnels {
     }
 }
 
-impl TunnelsEnded {
-    /// Waits until no connection is left, at most for `limit`; all [`Tunnels`] must be gone by then.
-    pub(crate) async fn wait(mut self, limit: Duration) {
-        let _ = timeout(limit, self.0.recv()).await;
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.send_modify(|open| *open -= 1);
     }
 }
 

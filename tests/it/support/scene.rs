@@ -17,7 +17,6 @@ pub(crate) struct Scene {
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
     /// The configuration that runs.
-    #[expect(dead_code, reason = "tests of reloads will write it")]
     pub(crate) file: PathBuf,
 }
 
