@@ -40,6 +40,7 @@ mod session_token;
 mod sessions_api;
 mod setup;
 mod signer;
+mod streaming;
 mod support;
 mod template_tokens;
 mod tls;

@@ -41,6 +41,10 @@ impl Running {
         std::fs::read_to_string(&self.stderr).unwrap()
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         signal(name, self.child.id());
     }
