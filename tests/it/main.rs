@@ -16,6 +16,7 @@ mod examples;
 mod gateway_headers;
 mod gateway_process;
 mod gateway_refusals;
+mod grpc;
 mod guards;
 mod http2;
 mod jwks;
