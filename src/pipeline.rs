@@ -14,6 +14,7 @@ use crate::{
     credential::{Sources, remove_credentials, strip_query},
     mutate::{
         managed_headers::{HeaderSet, ManagedNames},
+        strip_prefix::Prefix,
         template_token::TemplateToken,
     },
     policy::sign_in::{SignIn, is_navigation},
@@ -43,6 +44,8 @@ pub(crate) struct Route<U> {
     pub(crate) token_header: Option<HeaderName>,
     pub(crate) credential: CredentialFate,
     pub(crate) strip_headers: Vec<HeaderName>,
+    /// What is taken off the path before it is forwarded.
+    pub(crate) strip_prefix: Option<Prefix>,
     /// Where browsers go that are signed out; `None`: they are refused like anyone.
     pub(crate) sign_in: Option<SignIn>,
     /// Where it leads.
@@ -152,6 +155,9 @@ impl<U> Route<U> {
         parts: &mut Parts,
     ) -> Result<(), Rejection> {
         request.apply(parts);
+        if let Some(prefix) = &self.strip_prefix {
+            parts.uri = prefix.strip(&parts.uri)?;
+        }
         from.write(&mut parts.headers);
         self.remove_credential(parts)?;
         for name in &self.strip_headers {

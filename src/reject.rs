@@ -16,7 +16,7 @@ use crate::{
     verify::VerifyError,
 };
 #[cfg(feature = "gateway")]
-use crate::{mutate::managed_headers::Unrepresentable, request::RequestError};
+use crate::{mutate::managed_headers::HeaderError, request::RequestError};
 
 /// Where Clerk does not say how long to wait, clients are told this.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -33,7 +33,7 @@ enum Cause {
     Credential(CredentialError),
     Denied(Denied),
     #[cfg(feature = "gateway")]
-    Header(Unrepresentable),
+    Header(HeaderError),
     LayerMissing,
     #[cfg(feature = "gateway")]
     Request(RequestError),
@@ -87,7 +87,7 @@ impl Rejection {
             Cause::Credential(error) => error.slug(),
             Cause::Denied(denied) => denied.slug(),
             #[cfg(feature = "gateway")]
-            Cause::Header(_) => "claim-not-representable",
+            Cause::Header(error) => error.slug(),
             Cause::LayerMissing => "layer-missing",
             #[cfg(feature = "gateway")]
             Cause::Request(error) => error.slug(),
@@ -244,8 +244,8 @@ impl From<RequestError> for Rejection {
 }
 
 #[cfg(feature = "gateway")]
-impl From<Unrepresentable> for Rejection {
-    fn from(error: Unrepresentable) -> Self {
+impl From<HeaderError> for Rejection {
+    fn from(error: HeaderError) -> Self {
         Self(Cause::Header(error))
     }
 }

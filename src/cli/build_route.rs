@@ -13,6 +13,7 @@ use crate::{
     handle::{Clerk, SetupError, VerifierOptions},
     mutate::{
         managed_headers::HeaderSet,
+        strip_prefix::Prefix,
         template_token::{OrganizationRule, TokenRequest},
     },
     pipeline::{CredentialFate, Route},
@@ -60,6 +61,7 @@ impl<'a> RouteParts<'a> {
                 CredentialSetting::Remove => CredentialFate::Remove(sources),
             },
             strip_headers: settings.strip_headers.clone(),
+            strip_prefix: settings.strip_prefix.as_deref().map(Prefix::new),
             sign_in: sign_in.map(|url| SignIn::new(url, Arc::clone(&self.known_places))),
             target,
         })

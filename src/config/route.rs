@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use crate::mutate::managed_headers::SessionField;
+use crate::mutate::managed_headers::SessionField;
 
 use super::{
+    header::HeaderEntry,
     require::RequireSection,
     session::{CredentialSection, VerifyMode},
     token::TokenSection,
@@ -65,7 +66,7 @@ pub(crate) struct RouteSection {
     pub(crate) credential: Option<CredentialFate>,
     /// The headers that tell the upstream about the session.
     #[serde(default = "headers")]
-    pub(crate) headers: BTreeMap<String, SessionField>,
+    pub(crate) headers: BTreeMap<String, HeaderEntry>,
     /// How sessions are proven here, instead of `session.verify`.
     #[serde(default)]
     pub(crate) verify: Option<VerifyMode>,
@@ -84,6 +85,9 @@ pub(crate) struct RouteSection {
     /// Whether a template token may be for another organization than the presented token's.
     #[serde(default)]
     pub(crate) any_organization: bool,
+    /// What is taken off the path before it is forwarded, by whole segments.
+    #[serde(default)]
+    pub(crate) strip_prefix: Option<String>,
     /// Where browsers go whose user is signed out, instead of `session.sign_in_url`.
     #[serde(default)]
     pub(crate) sign_in_url: Option<String>,
@@ -108,6 +112,7 @@ impl RouteSection {
             max_body_bytes: None,
             strip_headers: Vec::new(),
             any_organization: false,
+            strip_prefix: None,
             sign_in_url: None,
         }
     }
@@ -124,7 +129,7 @@ impl RouteSection {
     }
 }
 
-fn headers() -> BTreeMap<String, SessionField> {
+fn headers() -> BTreeMap<String, HeaderEntry> {
     [
         ("X-Clerk-User-Id", SessionField::UserId),
         ("X-Clerk-Session-Id", SessionField::SessionId),
@@ -132,6 +137,6 @@ fn headers() -> BTreeMap<String, SessionField> {
         ("X-Clerk-Org-Role", SessionField::OrgRole),
         ("X-Clerk-Actor", SessionField::Actor),
     ]
-    .map(|(name, field)| (name.to_owned(), field))
+    .map(|(name, field)| (name.to_owned(), HeaderEntry::Field(field)))
     .into()
 }

@@ -8,11 +8,11 @@ use super::{
     checks,
     error::Findings,
     pattern,
-    route::{Auth, CredentialFate, RouteSection, SessionField},
+    route::{Auth, CredentialFate, RouteSection},
     session::{CredentialSettings, SessionSettings, VerifyMode, check_credentials},
     token::{TokenSection, TokenSettings},
 };
-use crate::policy::Requirement;
+use crate::{mutate::managed_headers::HeaderSource, policy::Requirement, request::canonical_path};
 
 /// One `[[route]]`, checked, with what it takes over from `[clerk]` and `[session]`.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ pub(crate) struct RouteSettings {
     pub(crate) token: Option<TokenSettings>,
     pub(crate) credential: CredentialFate,
     /// Sorted by name; each name once.
-    pub(crate) headers: Vec<(HeaderName, SessionField)>,
+    pub(crate) headers: Vec<(HeaderName, HeaderSource)>,
     pub(crate) verify: VerifyMode,
     pub(crate) credentials: Vec<CredentialSettings>,
     /// `None`: `azp` is not judged. Never empty.
@@ -37,6 +37,8 @@ pub(crate) struct RouteSettings {
     /// 0: any size; `None`: the server's.
     pub(crate) max_body_bytes: Option<u64>,
     pub(crate) strip_headers: Vec<HeaderName>,
+    /// Canonical, the beginning of `path`, and not `/`.
+    pub(crate) strip_prefix: Option<String>,
     pub(crate) sign_in_url: Option<String>,
 }
 
@@ -92,6 +94,7 @@ impl RouteSection {
             authorized_parties: parties.map(<[String]>::to_vec),
             max_body_bytes: self.max_body_bytes,
             strip_headers: self.check_strip_headers(place, findings),
+            strip_prefix: self.check_strip_prefix(place, findings),
             sign_in_url: self.check_sign_in(place, context.session, findings),
             host: all_or_none(host)?,
             token: all_or_none(token)?,
@@ -175,11 +178,11 @@ impl RouteSection {
         &self,
         place: &str,
         findings: &mut Findings,
-    ) -> Vec<(HeaderName, SessionField)> {
+    ) -> Vec<(HeaderName, HeaderSource)> {
         let token_header = self.token.as_ref().map(|token| token.header.to_lowercase());
         let mut seen = HashSet::new();
         let mut headers = Vec::new();
-        for (text, field) in &self.headers {
+        for (text, section) in &self.headers {
             let key = format!("{place}.headers.{text}");
             let Some(name) = checks::header(&key, text, findings) else {
                 continue;
@@ -187,12 +190,33 @@ impl RouteSection {
             if token_header.as_deref() == Some(name.as_str()) {
                 findings.problem(&key, "the template token goes there", "choose another name");
             } else if seen.insert(name.clone()) {
-                headers.push((name, *field));
+                headers.push((name, section.check(&key, findings)));
             } else {
                 findings.problem(&key, "is set twice, in another spelling", "remove one");
             }
         }
         headers
+    }
+
+    fn check_strip_prefix(&self, place: &str, findings: &mut Findings) -> Option<String> {
+        let prefix = self.strip_prefix.as_deref()?;
+        let key = format!("{place}.strip_prefix");
+        let literal = prefix.len() > 1 && !prefix.contains(['{', '}', '*', '?']);
+        if !literal || !matches!(canonical_path(prefix), Ok(path) if path == prefix) {
+            let what = format!("{prefix:?} is not a prefix of whole segments");
+            findings.problem(&key, what, "write it as in /api, without {name} and *");
+            return None;
+        }
+        let prefix = prefix.trim_end_matches('/');
+        let begins = self.path.strip_prefix(prefix);
+        if !begins.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+            let what = format!(
+                "{prefix:?} is not how the route's path begins, {:?}",
+                self.path
+            );
+            findings.problem(&key, what, "make it the path's first segments");
+        }
+        Some(prefix.to_owned())
     }
 
     fn check_sign_in(

@@ -12,6 +12,7 @@ use super::{
     file::File,
     route::Auth,
     route_check::{RouteContext, RouteSettings, check_distinct},
+    route_warnings,
     server::ServerSettings,
     session::{CredentialSettings, SessionSettings, VerifyMode},
     upstream,
@@ -70,6 +71,25 @@ impl Settings {
     }
 
     fn warn(&self, findings: &mut Findings) {
+        route_warnings::warn(&self.routes, findings);
+        self.warn_of_nowhere_to_come_back_to(findings);
+        self.warn_of_cookies(findings);
+    }
+
+    fn warn_of_nowhere_to_come_back_to(&self, findings: &mut Findings) {
+        let mut routes = self.routes.iter();
+        let known = self.clerk.authorized_parties.is_some()
+            || routes.any(|route| route.host.is_some() || route.authorized_parties.is_some());
+        if self.session.sign_in_url.is_some() && !known {
+            findings.warning(
+                "session.sign_in_url",
+                "browsers are sent there without redirect_url, as no host is known to be yours",
+                "set clerk.authorized_parties to your origins, or host on your routes",
+            );
+        }
+    }
+
+    fn warn_of_cookies(&self, findings: &mut Findings) {
         let reads_cookies = |route: &&RouteSettings| {
             route.auth != Auth::None && route.credentials.contains(&CredentialSettings::Cookie)
         };

@@ -1,7 +1,9 @@
 //! The headers that only the gateway sets: dropped from every request, then set from the session.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::{Map, Value};
 
+use super::claim_header::ClaimHeader;
 use crate::session::Session;
 
 /// The longest managed name.
@@ -16,7 +18,16 @@ pub(crate) struct ManagedNames {
 
 /// What one route tells its upstream about the session.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct HeaderSet(Vec<(HeaderName, SessionField)>);
+pub(crate) struct HeaderSet(Vec<(HeaderName, HeaderSource)>);
+
+/// What a header carries.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum HeaderSource {
+    /// A custom claim of the session token.
+    Claim(ClaimHeader),
+    /// A field of the session.
+    Field(SessionField),
+}
 
 /// A field of the session that a header can carry.
 #[derive(
@@ -44,10 +55,26 @@ pub(crate) enum SessionField {
     UserId,
 }
 
-/// A session field has bytes that no header may carry.
+/// Why a header cannot be set.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("a session field for a managed header holds bytes that a header cannot carry")]
-pub(crate) struct Unrepresentable;
+pub(crate) enum HeaderError {
+    /// The token lacks a claim that the upstream must be told.
+    #[error("the token lacks a claim that a managed header must carry")]
+    ClaimMissing,
+    /// The field or claim has bytes or a type that no header may carry.
+    #[error("a field or claim for a managed header is nothing that a header can carry")]
+    Unrepresentable,
+}
+
+impl HeaderError {
+    /// Returns the reason's slug.
+    pub(crate) fn slug(self) -> &'static str {
+        match self {
+            Self::ClaimMissing => "claim-missing",
+            Self::Unrepresentable => "claim-not-representable",
+        }
+    }
+}
 
 impl ManagedNames {
     /// Takes the names that any route's `headers` sets, beside `X-Clerk-*`.
@@ -87,8 +114,8 @@ impl ManagedNames {
 }
 
 impl HeaderSet {
-    pub(crate) fn new(fields: Vec<(HeaderName, SessionField)>) -> Self {
-        Self(fields)
+    pub(crate) fn new(sources: Vec<(HeaderName, HeaderSource)>) -> Self {
+        Self(sources)
     }
 
     /// Sets the session's headers; a field that the session lacks sets none.
@@ -96,18 +123,32 @@ impl HeaderSet {
         &self,
         session: &Session,
         headers: &mut HeaderMap,
-    ) -> Result<(), Unrepresentable> {
-        for (name, field) in &self.0 {
-            if let Some(value) = field.value(session)? {
+    ) -> Result<(), HeaderError> {
+        let claims = self.claims(session);
+        for (name, source) in &self.0 {
+            let value = match source {
+                HeaderSource::Claim(claim) => claim.value(&claims)?,
+                HeaderSource::Field(field) => field.value(session)?,
+            };
+            if let Some(value) = value {
                 headers.insert(name, value);
             }
         }
         Ok(())
     }
+
+    /// Reads the token's claims where a header carries one; a session without a token has none.
+    fn claims(&self, session: &Session) -> Map<String, Value> {
+        let wanted = |(_, source): &(_, HeaderSource)| matches!(source, HeaderSource::Claim(_));
+        match self.0.iter().any(wanted) {
+            true => session.claims().unwrap_or_default(),
+            false => Map::new(),
+        }
+    }
 }
 
 impl SessionField {
-    fn value(self, session: &Session) -> Result<Option<HeaderValue>, Unrepresentable> {
+    fn value(self, session: &Session) -> Result<Option<HeaderValue>, HeaderError> {
         let organization = session.organization();
         let text = match self {
             Self::Actor => session.actor().map(|actor| actor.sub.as_str()),
@@ -131,12 +172,12 @@ impl SessionField {
 
 // Never raw: a control or non-ASCII byte out of a claim is refused rather than encoded, because
 // upstreams disagree on how to read such bytes.
-fn header_value(text: &str) -> Result<HeaderValue, Unrepresentable> {
+pub(super) fn header_value(text: &str) -> Result<HeaderValue, HeaderError> {
     let visible = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
     if !visible || text.starts_with(' ') || text.ends_with(' ') {
-        return Err(Unrepresentable);
+        return Err(HeaderError::Unrepresentable);
     }
-    HeaderValue::from_str(text).map_err(|_| Unrepresentable)
+    HeaderValue::from_str(text).map_err(|_| HeaderError::Unrepresentable)
 }
 
 /// Folds a header name's beginning the way that CGI-like upstreams do.
@@ -210,7 +251,11 @@ mod tests {
     #[test]
     fn a_field_that_no_header_can_carry_is_refused() {
         for text in ["a\r\nX-Hasura-Role: admin", "a\0", "\u{e9}", " a", "a "] {
-            assert_eq!(header_value(text), Err(Unrepresentable), "{text:?}");
+            assert_eq!(
+                header_value(text),
+                Err(HeaderError::Unrepresentable),
+                "{text:?}"
+            );
         }
         assert!(header_value("org:admin").is_ok());
     }

@@ -1,7 +1,11 @@
 //! What the upstream is told: managed headers, the template token.
 
 #[cfg(feature = "gateway")]
+pub(crate) mod claim_header;
+#[cfg(feature = "gateway")]
 pub(crate) mod managed_headers;
+#[cfg(feature = "gateway")]
+pub(crate) mod strip_prefix;
 #[cfg(feature = "client")]
 pub(crate) mod template_token;
 #[cfg(feature = "client")]

@@ -123,4 +123,6 @@ impl<T> TableBuilder<T> {
 }
 
 #[cfg(test)]
+mod model_tests;
+#[cfg(test)]
 mod tests;

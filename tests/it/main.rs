@@ -4,6 +4,7 @@
 mod admin;
 mod architecture;
 mod bodies;
+mod check_warnings;
 mod cli_check;
 mod config;
 mod config_errors;
@@ -25,6 +26,7 @@ mod layer;
 mod layer_corners;
 mod library_user;
 mod logs;
+mod outputs;
 mod readme;
 mod refusal_forms;
 mod reload;
