@@ -16,7 +16,10 @@ use crate::{
     verify::VerifyError,
 };
 #[cfg(feature = "gateway")]
-use crate::{mutate::managed_headers::HeaderError, request::RequestError};
+use crate::{
+    limit::rate::RateLimited, mutate::managed_headers::HeaderError, policy::cross_site::CrossSite,
+    request::RequestError,
+};
 
 /// Where Clerk does not say how long to wait, clients are told this.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -31,10 +34,14 @@ pub struct Rejection(Cause);
 #[derive(Clone, Debug)]
 enum Cause {
     Credential(CredentialError),
+    #[cfg(feature = "gateway")]
+    CrossSite(CrossSite),
     Denied(Denied),
     #[cfg(feature = "gateway")]
     Header(HeaderError),
     LayerMissing,
+    #[cfg(feature = "gateway")]
+    RateLimited(RateLimited),
     #[cfg(feature = "gateway")]
     Request(RequestError),
     #[cfg(feature = "gateway")]
@@ -85,10 +92,14 @@ impl Rejection {
     pub fn reason(&self) -> &'static str {
         match &self.0 {
             Cause::Credential(error) => error.slug(),
+            #[cfg(feature = "gateway")]
+            Cause::CrossSite(_) => "cross-site-request",
             Cause::Denied(denied) => denied.slug(),
             #[cfg(feature = "gateway")]
             Cause::Header(error) => error.slug(),
             Cause::LayerMissing => "layer-missing",
+            #[cfg(feature = "gateway")]
+            Cause::RateLimited(_) => "rate-limited",
             #[cfg(feature = "gateway")]
             Cause::Request(error) => error.slug(),
             #[cfg(feature = "gateway")]
@@ -106,8 +117,10 @@ impl Rejection {
             Cause::Credential(_) | Cause::SessionTokenMissing => StatusCode::UNAUTHORIZED,
             Cause::Denied(_) => StatusCode::FORBIDDEN,
             #[cfg(feature = "gateway")]
-            Cause::Header(_) => StatusCode::FORBIDDEN,
+            Cause::CrossSite(_) | Cause::Header(_) => StatusCode::FORBIDDEN,
             Cause::LayerMissing => StatusCode::INTERNAL_SERVER_ERROR,
+            #[cfg(feature = "gateway")]
+            Cause::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             #[cfg(feature = "gateway")]
             Cause::Request(RequestError::MethodNotAllowed) => StatusCode::METHOD_NOT_ALLOWED,
             #[cfg(feature = "gateway")]
@@ -129,10 +142,15 @@ impl Rejection {
             Cause::Verify(VerifyError::Outage(Outage::RateLimited(wait))) => *wait,
             #[cfg(feature = "client")]
             Cause::TemplateToken(TemplateTokenError::Outage(Outage::RateLimited(wait))) => *wait,
+            #[cfg(feature = "gateway")]
+            Cause::RateLimited(limited) => Some(limited.retry_after),
             _ => None,
         };
-        let unavailable = self.status() == StatusCode::SERVICE_UNAVAILABLE;
-        unavailable.then(|| wait.unwrap_or(RETRY_AFTER).max(RETRY_AFTER))
+        let passes = matches!(
+            self.status(),
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+        );
+        passes.then(|| wait.unwrap_or(RETRY_AFTER).max(RETRY_AFTER))
     }
 
     /// Builds the response: problem+json (RFC 9457) with the reason as `code`, `no-store`, and the
@@ -173,6 +191,7 @@ impl Rejection {
                 StatusCode::FORBIDDEN => "The session does not permit this request.",
                 StatusCode::METHOD_NOT_ALLOWED => "The method is not served here.",
                 StatusCode::NOT_FOUND => "Nothing is served here.",
+                StatusCode::TOO_MANY_REQUESTS => "There are too many requests.",
                 StatusCode::SERVICE_UNAVAILABLE => "The session cannot be checked just now.",
                 StatusCode::URI_TOO_LONG => "The request's target is too long.",
                 StatusCode::UNAUTHORIZED => "The presented credential is not accepted.",
@@ -250,6 +269,20 @@ impl From<HeaderError> for Rejection {
     }
 }
 
+#[cfg(feature = "gateway")]
+impl From<CrossSite> for Rejection {
+    fn from(error: CrossSite) -> Self {
+        Self(Cause::CrossSite(error))
+    }
+}
+
+#[cfg(feature = "gateway")]
+impl From<RateLimited> for Rejection {
+    fn from(error: RateLimited) -> Self {
+        Self(Cause::RateLimited(error))
+    }
+}
+
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.status().as_u16(), self.reason())
@@ -260,9 +293,13 @@ impl std::error::Error for Rejection {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.0 {
             Cause::Credential(error) => Some(error),
+            #[cfg(feature = "gateway")]
+            Cause::CrossSite(error) => Some(error),
             Cause::Denied(denied) => Some(denied),
             #[cfg(feature = "gateway")]
             Cause::Header(error) => Some(error),
+            #[cfg(feature = "gateway")]
+            Cause::RateLimited(error) => Some(error),
             #[cfg(feature = "gateway")]
             Cause::Request(error) => Some(error),
             #[cfg(feature = "gateway")]

@@ -82,6 +82,13 @@ impl Rule {
         self.give_at_hand(session, now).map(Ok)
     }
 
+    /// Returns where the request's credential is, if it presents a possible one.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn carrier<'a>(&'a self, head: RequestHead<'a>) -> Option<Carrier<'a>> {
+        let credential = self.credential(head).ok().flatten()?;
+        Some(credential.carrier())
+    }
+
     /// Finds what the request presents: absent, good so far, or bad.
     fn credential<'a>(
         &'a self,

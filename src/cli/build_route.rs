@@ -11,13 +11,17 @@ use crate::{
     },
     credential::{Source, Sources},
     handle::{Clerk, SetupError, VerifierOptions},
+    limit::rate::{Buckets, RateLimits},
     mutate::{
         managed_headers::HeaderSet,
         strip_prefix::Prefix,
         template_token::{OrganizationRule, TokenRequest},
     },
     pipeline::{CredentialFate, Route},
-    policy::sign_in::{KnownPlaces, SignIn},
+    policy::{
+        cross_site::SameSite,
+        sign_in::{KnownPlaces, SignIn},
+    },
     rule::{self, Rule, TokenOutput},
     server::Target,
 };
@@ -61,6 +65,12 @@ impl<'a> RouteParts<'a> {
                 CredentialSetting::Remove => CredentialFate::Remove(sources),
             },
             strip_headers: settings.strip_headers.clone(),
+            same_site: same_site(settings),
+            cors: settings.cors.clone(),
+            rates: RateLimits {
+                per_address: settings.rate_limit.per_address.map(|r| Buckets::new(r.0)),
+                per_session: settings.rate_limit.per_session.map(|r| Buckets::new(r.0)),
+            },
             strip_prefix: settings.strip_prefix.as_deref().map(Prefix::new),
             sign_in: sign_in.map(|url| SignIn::new(url, Arc::clone(&self.known_places))),
             target,
@@ -97,6 +107,13 @@ impl<'a> RouteParts<'a> {
             token,
         }))
     }
+}
+
+/// Returns what judges a route's requests that cookies authenticate, where there can be any.
+fn same_site(settings: &RouteSettings) -> Option<SameSite> {
+    let by_cookie = settings.credentials.contains(&CredentialSettings::Cookie);
+    let trusted = settings.authorized_parties.clone().unwrap_or_default();
+    (settings.csrf && by_cookie && settings.auth != Auth::None).then(|| SameSite::new(trusted))
 }
 
 /// The places that a sign-in page may send its users back to.

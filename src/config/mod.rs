@@ -6,6 +6,7 @@
 mod cache;
 mod checks;
 mod clerk;
+mod cors;
 mod document;
 mod duration;
 mod env;
@@ -16,6 +17,7 @@ mod load;
 mod nearest;
 mod overlay;
 mod pattern;
+mod rate;
 mod require;
 mod route;
 mod route_check;

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::mutate::managed_headers::SessionField;
 
 use super::{
+    cors::CorsSection,
     header::HeaderEntry,
+    rate::RateLimitSection,
     require::RequireSection,
     session::{CredentialSection, VerifyMode},
     token::TokenSection,
@@ -85,6 +87,15 @@ pub(crate) struct RouteSection {
     /// Whether a template token may be for another organization than the presented token's.
     #[serde(default)]
     pub(crate) any_organization: bool,
+    /// Which pages of other origins may read the answers; none unless set.
+    #[serde(default)]
+    pub(crate) cors: Option<CorsSection>,
+    /// Whether requests that a cookie authenticates are refused where another site made them.
+    #[serde(default = "on")]
+    pub(crate) csrf: bool,
+    /// How many requests one session or client address may make; any number unless set.
+    #[serde(default)]
+    pub(crate) rate_limit: Option<RateLimitSection>,
     /// What is taken off the path before it is forwarded, by whole segments.
     #[serde(default)]
     pub(crate) strip_prefix: Option<String>,
@@ -112,6 +123,9 @@ impl RouteSection {
             max_body_bytes: None,
             strip_headers: Vec::new(),
             any_organization: false,
+            cors: None,
+            csrf: on(),
+            rate_limit: None,
             strip_prefix: None,
             sign_in_url: None,
         }
@@ -139,4 +153,8 @@ fn headers() -> BTreeMap<String, HeaderEntry> {
     ]
     .map(|(name, field)| (name.to_owned(), HeaderEntry::Field(field)))
     .into()
+}
+
+fn on() -> bool {
+    true
 }

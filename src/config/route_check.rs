@@ -8,11 +8,16 @@ use super::{
     checks,
     error::Findings,
     pattern,
+    rate::RateLimitSection,
     route::{Auth, CredentialFate, RouteSection},
     session::{CredentialSettings, SessionSettings, VerifyMode, check_credentials},
     token::{TokenSection, TokenSettings},
 };
-use crate::{mutate::managed_headers::HeaderSource, policy::Requirement, request::canonical_path};
+use crate::{
+    mutate::managed_headers::HeaderSource,
+    policy::{Requirement, cors::Cors},
+    request::canonical_path,
+};
 
 /// One `[[route]]`, checked, with what it takes over from `[clerk]` and `[session]`.
 #[derive(Clone, Debug)]
@@ -37,6 +42,9 @@ pub(crate) struct RouteSettings {
     /// 0: any size; `None`: the server's.
     pub(crate) max_body_bytes: Option<u64>,
     pub(crate) strip_headers: Vec<HeaderName>,
+    pub(crate) cors: Option<Cors>,
+    pub(crate) csrf: bool,
+    pub(crate) rate_limit: RateLimitSection,
     /// Canonical, the beginning of `path`, and not `/`.
     pub(crate) strip_prefix: Option<String>,
     pub(crate) sign_in_url: Option<String>,
@@ -68,6 +76,10 @@ impl RouteSection {
             .token
             .as_ref()
             .map(|token| token.check(&key("token"), self.any_organization, findings));
+        let cors = self
+            .cors
+            .as_ref()
+            .map(|cors| cors.check(&key("cors"), methods.as_deref(), findings));
         let (verify, credentials) = self.check_proof(place, context.session, findings);
         self.check_session_use(place, findings);
         self.check_credential(place, findings);
@@ -94,6 +106,9 @@ impl RouteSection {
             authorized_parties: parties.map(<[String]>::to_vec),
             max_body_bytes: self.max_body_bytes,
             strip_headers: self.check_strip_headers(place, findings),
+            cors,
+            csrf: self.csrf,
+            rate_limit: self.check_rate_limit(place, findings),
             strip_prefix: self.check_strip_prefix(place, findings),
             sign_in_url: self.check_sign_in(place, context.session, findings),
             host: all_or_none(host)?,
@@ -196,6 +211,19 @@ impl RouteSection {
             }
         }
         headers
+    }
+
+    fn check_rate_limit(&self, place: &str, findings: &mut Findings) -> RateLimitSection {
+        let Some(limit) = &self.rate_limit else {
+            return RateLimitSection::default();
+        };
+        let key = format!("{place}.rate_limit");
+        limit.check(&key, findings);
+        if self.auth == Auth::None && limit.per_session.is_some() {
+            let what = "there is no session to count, which auth = \"none\" never looks for";
+            findings.problem(&format!("{key}.per_session"), what, "use per_address");
+        }
+        limit.clone()
     }
 
     fn check_strip_prefix(&self, place: &str, findings: &mut Findings) -> Option<String> {

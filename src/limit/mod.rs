@@ -1,3 +1,4 @@
 //! Bounds on what clients may take, so that one of them cannot take all.
 
 pub(crate) mod connections;
+pub(crate) mod rate;

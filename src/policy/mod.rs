@@ -1,6 +1,10 @@
 //! What a session must have to pass, and where a browser goes that has none.
 
 #[cfg(feature = "gateway")]
+pub(crate) mod cors;
+#[cfg(feature = "gateway")]
+pub(crate) mod cross_site;
+#[cfg(feature = "gateway")]
 pub(crate) mod sign_in;
 
 use std::time::Duration;

@@ -4,14 +4,17 @@ use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc, time::Instan
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header::CONNECTION};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode,
+    header::{CONNECTION, ORIGIN},
+};
 use hyper::{body::Incoming, service::Service};
 
 use super::{connection::ConnectionInfo, request_id::RequestId};
 use crate::{
     handle::Clerk,
     layer::ResponseBody,
-    pipeline::{Pipeline, Refusal, Route},
+    pipeline::{Passed, Pipeline, Refusal, Route},
     problem::{Form, Problem, sign_in_redirect},
     proxy::{BodyLimits, ProxyBody, ProxyError, ReverseProxy, Upstream},
     reject::Rejection,
@@ -79,6 +82,7 @@ impl Current {
         let id = RequestId::new();
         parts.headers.insert(X_REQUEST_ID, id.value());
         let form = Form::of(&parts.headers);
+        let origin = parts.headers.get(ORIGIN).cloned();
         let Some(connection) = parts.extensions.remove::<ConnectionInfo>() else {
             return refusal(&Rejection::layer_missing(), form, &id);
         };
@@ -90,13 +94,28 @@ impl Current {
             }
         };
         let mut answer = match decided {
-            Ok(route) => {
+            Ok(Passed::Forward(route)) => {
                 metrics::decision("allow", "");
-                let answer = forward(&route, parts, body, (form, &id)).await;
+                let mut answer = forward(&route, parts, body, (form, &id)).await;
                 route.target.counter.answered(answer.status());
+                if let Some(cors) = &route.cors {
+                    cors.mark_answer(origin.as_ref(), answer.headers_mut());
+                }
                 answer
             }
-            Err(refused) => self.refuse(refused, form, &id),
+            Ok(Passed::Preflight(route, headers)) => {
+                metrics::decision("allow", "cors-preflight");
+                route.target.counter.answered(StatusCode::NO_CONTENT);
+                preflight(headers)
+            }
+            Err(refused) => {
+                let cors = refused.route.as_ref().and_then(|route| route.cors.clone());
+                let mut answer = self.refuse(refused, form, &id);
+                if let Some(cors) = cors {
+                    cors.mark_own(origin.as_ref(), answer.headers_mut());
+                }
+                answer
+            }
         };
         answer.headers_mut().insert(X_REQUEST_ID, id.value());
         answer
@@ -122,6 +141,13 @@ impl Current {
             None => refusal(rejection, form, id),
         }
     }
+}
+
+fn preflight(headers: HeaderMap) -> Answer {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    *response.headers_mut() = headers;
+    from_bytes(response)
 }
 
 async fn forward(

@@ -4,6 +4,7 @@
 mod admin;
 mod architecture;
 mod bodies;
+mod browsers;
 mod check_warnings;
 mod cli_check;
 mod config;

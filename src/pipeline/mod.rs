@@ -1,0 +1,173 @@
+//! What happens to a request of the gateway, a stage a line: the file to read first.
+//!
+//! `canonical request → route → credential → verify → policy → outputs`; the proxy (or a decision's
+//! answer) comes after.
+
+mod route;
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue, header::ORIGIN, request::Parts};
+
+use crate::{
+    mutate::managed_headers::ManagedNames,
+    policy::cors::{Preflight, preflight_for},
+    reject::Rejection,
+    request::{CanonicalRequest, ForwardedFor, Peer, RequestError, TrustedProxies, join_cookies},
+    route::Table,
+    rule::{Decision, RequestHead},
+    time::Clock,
+};
+
+pub(crate) use route::{CredentialFate, Route};
+
+/// The stages, set up.
+pub(crate) struct Pipeline<U> {
+    pub(crate) routes: Table<Arc<Route<U>>>,
+    pub(crate) managed: ManagedNames,
+    pub(crate) trusted_proxies: TrustedProxies,
+    /// The longest path and query, in bytes.
+    pub(crate) max_target_bytes: usize,
+    pub(crate) clock: Clock,
+}
+
+/// A refusal, and the route that it came from where one was found.
+pub(crate) struct Refusal<U> {
+    pub(crate) rejection: Rejection,
+    pub(crate) route: Option<Arc<Route<U>>>,
+    /// Where the client is sent instead, where it is a browser that need only sign in.
+    pub(crate) sign_in: Option<HeaderValue>,
+}
+
+/// What becomes of a request that is not refused.
+pub(crate) enum Passed<U> {
+    /// It goes on, along its route.
+    Forward(Arc<Route<U>>),
+    /// It is a CORS preflight, which these headers answer.
+    Preflight(Arc<Route<U>>, HeaderMap),
+}
+
+impl<U> Pipeline<U> {
+    /// Decides on a request and makes its head what the upstream is to see.
+    pub(crate) async fn decide(
+        &self,
+        peer: &Peer,
+        parts: &mut Parts,
+    ) -> Result<Passed<U>, Refusal<U>> {
+        self.managed.strip(&mut parts.headers);
+        join_cookies(parts);
+        let request = self.canonical(parts).map_err(Refusal::before_route)?;
+        let from = ForwardedFor::resolve(peer, &request, &parts.headers, &self.trusted_proxies);
+        if let Some(route) = self.preflights_route(&request, &parts.headers) {
+            let passed = self.preflight(&route, &request, &from, parts);
+            return passed.map_err(|rejection| Refusal::of(route, rejection));
+        }
+        let route = self.route(&request)?;
+        let decided = match self.permit(&route, &request, &from, &parts.headers).await {
+            Ok(decision) => route.write(&decision, &request, &from, parts),
+            Err(rejection) => Err(rejection),
+        };
+        match decided {
+            Ok(()) => Ok(Passed::Forward(route)),
+            Err(rejection) => Err(Refusal {
+                sign_in: route.sign_in(&rejection, &request, &from, &parts.headers),
+                ..Refusal::of(route, rejection)
+            }),
+        }
+    }
+
+    /// Finds the route with CORS that a preflight asks about, by the method that is to follow.
+    fn preflights_route(
+        &self,
+        request: &CanonicalRequest,
+        headers: &HeaderMap,
+    ) -> Option<Arc<Route<U>>> {
+        let method = preflight_for(request.method(), headers)?;
+        let host = request.host().map(|host| host.name());
+        let route = self.routes.find(host, request.path(), &method)?;
+        route.cors.is_some().then(|| Arc::clone(route))
+    }
+
+    /// Answers a preflight, or passes it on; it never has credentials, so none are looked for.
+    fn preflight(
+        &self,
+        route: &Arc<Route<U>>,
+        request: &CanonicalRequest,
+        from: &ForwardedFor,
+        parts: &mut Parts,
+    ) -> Result<Passed<U>, Rejection> {
+        route.rates.take_address(from.client(), self.clock.now())?;
+        match &route.cors {
+            Some(cors) if cors.preflight == Preflight::Answer => {
+                let answer = cors.preflight(parts.headers.get(ORIGIN));
+                Ok(Passed::Preflight(Arc::clone(route), answer))
+            }
+            _ => {
+                route.write(&Decision::signed_out(), request, from, parts)?;
+                Ok(Passed::Forward(Arc::clone(route)))
+            }
+        }
+    }
+
+    fn canonical(&self, parts: &Parts) -> Result<CanonicalRequest, RequestError> {
+        let target = parts.uri.path_and_query();
+        if target.is_some_and(|target| target.as_str().len() > self.max_target_bytes) {
+            return Err(RequestError::TargetTooLong);
+        }
+        CanonicalRequest::parse(parts)
+    }
+
+    fn route(&self, request: &CanonicalRequest) -> Result<Arc<Route<U>>, Refusal<U>> {
+        let host = request.host().map(|host| host.name());
+        let found = self.routes.find(host, request.path(), request.method());
+        let missing = || Refusal::before_route(Rejection::route_not_found());
+        found.map(Arc::clone).ok_or_else(missing)
+    }
+
+    async fn permit(
+        &self,
+        route: &Route<U>,
+        request: &CanonicalRequest,
+        from: &ForwardedFor,
+        headers: &HeaderMap,
+    ) -> Result<Decision, Rejection> {
+        let now = self.clock.now();
+        route.rates.take_address(from.client(), now)?;
+        let Some(rule) = &route.rule else {
+            return Ok(Decision::signed_out());
+        };
+        let head = RequestHead {
+            headers,
+            query: request.query(),
+            peer: Some(from.client()),
+        };
+        let decision = match rule.decide_at_hand(head, now) {
+            Some(decided) => decided,
+            None => rule.decide(head, now).await,
+        }?;
+        if let Some(session) = &decision.session {
+            route.judge_site(request, from, head)?;
+            route.rates.take_session(session.id(), now)?;
+        }
+        Ok(decision)
+    }
+}
+
+impl<U> Refusal<U> {
+    /// A request that no route was looked up for.
+    pub(crate) fn before_route(rejection: impl Into<Rejection>) -> Self {
+        Self {
+            rejection: rejection.into(),
+            route: None,
+            sign_in: None,
+        }
+    }
+
+    fn of(route: Arc<Route<U>>, rejection: Rejection) -> Self {
+        Self {
+            rejection,
+            route: Some(route),
+            sign_in: None,
+        }
+    }
+}
