@@ -3,10 +3,16 @@
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
+    process::Command,
     time::Duration,
 };
 
-use crate::support::{process::status_of, scene::Scene, upstream::Upstream};
+use crate::support::{
+    process::{free_address, status_of},
+    programs::output,
+    scene::{Scene, Setting},
+    upstream::Upstream,
+};
 
 const GRANTED: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n";
 
@@ -206,4 +212,23 @@ async fn an_idle_upgraded_connection_is_cut_and_counted_while_it_is_open() {
             .contains("clerk_gateway_upgraded_connections 1")
     );
     assert_eq!(rest(client), b"");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Chromium and a WebSocket server in Node.js; tests/run installs them"]
+async fn a_browsers_websocket_passes_with_its_cookie_and_compression() {
+    let upstream = free_address();
+    let url = format!("http://{upstream}");
+    let setting = Setting {
+        upstream: &format!("url = \"{url}\""),
+        routes: "[[route]]\npath = \"/public/*\"\nauth = \"none\"\n\n[[route]]\npath = \"/app/*\"\n",
+        ..Setting::default()
+    };
+    let scene = Scene::set(Upstream::start(), setting).await;
+    let mut node = Command::new("node");
+    node.arg("tests/strangers/browser.mjs")
+        .args([scene.address.to_string(), upstream.to_string()])
+        .arg(scene.sandbox.session_token());
+    let (good, said) = output(&mut node);
+    assert!(good, "{said}\n{}", scene.gateway.stderr());
 }
