@@ -3,6 +3,7 @@
 
 mod admin;
 mod architecture;
+mod attacks;
 mod bodies;
 mod browsers;
 mod check_warnings;
