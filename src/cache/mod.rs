@@ -88,6 +88,10 @@ pub(crate) struct CacheOptions {
     pub(crate) patience: Duration,
     /// How long after a failed refresh stale entries are served without another try.
     pub(crate) retry_after: Duration,
+    /// Told of each caller that waits for a fetch which another has begun.
+    pub(crate) coalesced: fn(),
+    /// Told of each caller that begins one.
+    pub(crate) missed: fn(),
 }
 
 /// A cache whose misses are fetched once for all who wait.
@@ -195,6 +199,10 @@ where
             Recall::Missing => {}
         }
         let stale = self.stale(&key, now, staleness);
+        match self.flights.is_under_way(&key) {
+            true => (self.options.coalesced)(),
+            false => (self.options.missed)(),
+        }
         let flight = self.fly(key, now, fetch);
         let Some(entry) = stale else {
             return flight.landed().await.map(|fetched| fetched.value);

@@ -23,6 +23,8 @@ fn cache() -> TestCache {
         capacity: 100,
         patience: Duration::from_millis(20),
         retry_after: Duration::from_secs(1),
+        coalesced: || {},
+        missed: || {},
     }))
 }
 
@@ -210,6 +212,8 @@ async fn a_capacity_of_zero_keeps_nothing() {
         capacity: 0,
         patience: Duration::ZERO,
         retry_after: Duration::ZERO,
+        coalesced: || {},
+        missed: || {},
     }));
     get(&cache, 0, Ok(1)).await.unwrap();
     assert_eq!(get(&cache, 0, Ok(2)).await, Ok(2));

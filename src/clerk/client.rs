@@ -126,6 +126,12 @@ impl Client {
         self.0.api.is_rate_limited()
     }
 
+    /// Returns how many calls were made in the last 10 seconds, and how long further ones are held back.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn pace(&self) -> (u64, Duration) {
+        self.0.api.pace()
+    }
+
     pub(super) async fn send(&self, call: Call) -> Result<Bytes, Error> {
         self.0.api.send(call).await
     }

@@ -1,7 +1,7 @@
 //! The gate that a 429 closes for every call, until Clerk wants to be asked again.
 
 use std::{
-    sync::atomic::{AtomicI64, Ordering},
+    sync::atomic::{AtomicI64, AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -16,10 +16,15 @@ use crate::time::{Clock, Timestamp};
 /// Over how long the waiting calls spread when the gate opens.
 const SPREAD: Duration = Duration::from_millis(200);
 
+/// Clerk counts calls over this many seconds.
+const WINDOW: i64 = 10;
+
 /// Closed while Clerk's rate limit is used up.
 pub(super) struct Gate {
     clock: Clock,
     opens_at: AtomicI64,
+    /// A second and the calls made in it, packed, for each second of the window.
+    passed: [AtomicU64; WINDOW as usize],
 }
 
 impl Gate {
@@ -27,7 +32,35 @@ impl Gate {
         Self {
             clock,
             opens_at: AtomicI64::new(0),
+            passed: Default::default(),
         }
+    }
+
+    /// Returns how many calls have passed in the last 10 seconds.
+    #[cfg(feature = "gateway")]
+    pub(super) fn passed(&self) -> u64 {
+        let now = self.second();
+        let slots = self.passed.iter().map(|slot| slot.load(Ordering::Relaxed));
+        let recent = slots.filter(|slot| now.wrapping_sub(slot >> 32) < WINDOW as u64);
+        recent.map(|slot| slot & u64::from(u32::MAX)).sum()
+    }
+
+    /// Counts a call in its second; a slot of an earlier second begins anew.
+    fn count(&self) {
+        let now = self.second();
+        let Some(slot) = self.passed.get((now % WINDOW as u64) as usize) else {
+            return;
+        };
+        let counted = |packed: u64| match packed >> 32 == now {
+            true => Some(packed + 1),
+            false => Some(now << 32 | 1),
+        };
+        let _ = slot.fetch_update(Ordering::Relaxed, Ordering::Relaxed, counted);
+    }
+
+    fn second(&self) -> u64 {
+        let secs = self.clock.now().as_millis() / 1000;
+        secs as u64 & u64::from(u32::MAX)
     }
 
     /// Closes the gate for so long, or longer where it is closed for longer already.
@@ -46,6 +79,7 @@ impl Gate {
         loop {
             let closed = self.closed_for();
             if closed.is_zero() {
+                self.count();
                 return Ok(());
             }
             let wait = closed + jitter(SPREAD);
@@ -64,7 +98,8 @@ impl Gate {
         !self.closed_for().is_zero()
     }
 
-    fn closed_for(&self) -> Duration {
+    /// Returns how long calls are held back.
+    pub(super) fn closed_for(&self) -> Duration {
         let opens_at = Timestamp::from_millis(self.opens_at.load(Ordering::Relaxed));
         let closed = opens_at.since(self.clock.now());
         // Longer than any wait that closed it: the clock went back.

@@ -136,6 +136,12 @@ impl Transport {
         self.gate.is_closed()
     }
 
+    /// Returns how many calls were made in the last 10 seconds, and how long further ones are held back.
+    #[cfg(feature = "gateway")]
+    pub(super) fn pace(&self) -> (u64, Duration) {
+        (self.gate.passed(), self.gate.closed_for())
+    }
+
     fn note_key(&self, result: &Result<Bytes, Error>) {
         match result {
             Ok(_) => self.key_refused.store(false, Ordering::Relaxed),

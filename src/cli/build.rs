@@ -16,7 +16,7 @@ use crate::{
     request::TrustedProxies,
     route::{Pattern, Table},
     server::{Target, Tls, TlsError, Transport},
-    telemetry::traffic::RouteCounter,
+    telemetry::{access::AccessLog, traffic::RouteCounter},
 };
 
 /// Makes the handle of the configured instance; it refuses the sessions that `previous` refused.
@@ -117,6 +117,7 @@ pub(super) fn pipeline(
         managed,
         trusted_proxies,
         max_target_bytes: settings.server.max_uri_bytes,
+        notes_clients: settings.log.access.is_some(),
         clock: clerk.clock().clone(),
     })
 }
@@ -174,6 +175,23 @@ pub(super) fn upstreams(loaded: &Loaded, previous: &Upstreams) -> Result<Upstrea
             Ok((config.name.clone(), (digest, Arc::new(upstream))))
         })
         .collect()
+}
+
+/// Opens the access log, where there is to be one.
+///
+/// # Errors
+///
+/// A file that cannot be written, with its place in the configuration.
+pub(super) fn access_log(loaded: &Loaded) -> Result<Option<AccessLog>, ConfigError> {
+    let log = &loaded.settings.log;
+    let Some(destination) = &log.access else {
+        return Ok(None);
+    };
+    let opened = AccessLog::open(destination, log.access_format).map_err(|error| {
+        let fix = "check that the folder is there and that this user may write to it";
+        loaded.refuse("log.access", error.to_string(), fix)
+    })?;
+    Ok(Some(opened))
 }
 
 fn body_limits(route: &RouteSettings, settings: &Settings) -> BodyLimits {

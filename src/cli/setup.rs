@@ -97,6 +97,7 @@ fn made(
         upstreams: upstreams.values().map(|(_, up)| Arc::clone(up)).collect(),
         shown: check::table(&loaded.provenance),
         unrouted: RouteCounter::new("none"),
+        access: build::access_log(loaded)?,
     };
     let made = Made {
         clerk,

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    cache::CacheSection, clerk::ClerkSection, env::KnownKeys, route::RouteSection,
+    cache::CacheSection, clerk::ClerkSection, env::KnownKeys, log::LogSection, route::RouteSection,
     server::ServerSection, session::SessionSection, upstream::UpstreamSection,
 };
 
@@ -21,6 +21,8 @@ pub(crate) struct File {
     pub(crate) cache: CacheSection,
     /// The gateway itself.
     pub(crate) server: ServerSection,
+    /// What is written of each request.
+    pub(crate) log: LogSection,
     /// The services behind the gateway.
     pub(crate) upstream: Vec<UpstreamSection>,
     /// Which requests need what, and where they go.
@@ -28,7 +30,9 @@ pub(crate) struct File {
 }
 
 /// The sections, in the file's order.
-pub(crate) const SECTIONS: [&str; 6] = ["clerk", "session", "cache", "server", "upstream", "route"];
+pub(crate) const SECTIONS: [&str; 7] = [
+    "clerk", "session", "cache", "server", "log", "upstream", "route",
+];
 
 impl File {
     /// Returns the file's JSON schema.

@@ -14,6 +14,7 @@ mod error;
 mod file;
 mod header;
 mod load;
+mod log;
 mod nearest;
 mod overlay;
 mod pattern;

@@ -10,6 +10,7 @@ use super::{
     clerk::ClerkSettings,
     error::Findings,
     file::File,
+    log::LogSettings,
     route::Auth,
     route_check::{RouteContext, RouteSettings, check_distinct},
     route_warnings,
@@ -25,6 +26,7 @@ pub(crate) struct Settings {
     pub(crate) session: SessionSettings,
     pub(crate) cache: CacheSettings,
     pub(crate) server: ServerSettings,
+    pub(crate) log: LogSettings,
     /// Never empty; each name once.
     pub(crate) upstreams: Vec<UpstreamConfig>,
     /// Never empty; no two are met by the same requests.
@@ -55,6 +57,7 @@ impl Settings {
         let clerk = file.clerk.check(findings);
         let session = file.session.check(findings);
         let server = file.server.check(findings);
+        let log = file.log.check(findings);
         let upstreams = upstream::check_all(&file.upstream, findings);
         let routes = check_routes(file, &session, findings);
         check_secret_key(file, findings);
@@ -63,6 +66,7 @@ impl Settings {
             session,
             cache: file.cache.settings(),
             server: server?,
+            log,
             upstreams,
             routes,
         };

@@ -342,11 +342,11 @@ impl ClerkBuilder {
             return Ok(given);
         }
         let endpoint = match (&self.remote.jwks_url, client, key) {
-            (Some(url), _, _) => JwksEndpoint::Public(PublicJwks::new(url)?),
+            (Some(url), _, _) => JwksEndpoint::Public(Box::new(PublicJwks::new(url)?)),
             (None, Some(client), _) => JwksEndpoint::BackendApi(client.clone()),
             (None, None, Some(key)) => {
                 let url = format!("https://{}/.well-known/jwks.json", key.frontend_api());
-                JwksEndpoint::Public(PublicJwks::new(&url)?)
+                JwksEndpoint::Public(Box::new(PublicJwks::new(&url)?))
             }
             (None, None, None) => return Err(SetupError::NoKeys),
         };

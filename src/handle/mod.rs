@@ -4,6 +4,8 @@ mod builder;
 mod caches;
 mod error;
 
+#[cfg(feature = "gateway")]
+use std::time::Duration;
 use std::{env, fmt, sync::Arc};
 
 #[cfg(feature = "client")]
@@ -14,6 +16,8 @@ pub use caches::CacheSettings;
 use caches::Caches;
 pub use error::SetupError;
 
+#[cfg(feature = "gateway")]
+use crate::instance::InstanceKind;
 #[cfg(feature = "client")]
 use crate::{
     clerk::{Client, Sessions},
@@ -231,6 +235,24 @@ impl Clerk {
     pub(crate) fn refuse_session(&self, session_id: &str) {
         self.0.revocations.revoke(session_id, self.0.clock.now());
         self.evict_session(session_id);
+    }
+
+    /// Returns how old the fetched keys are; `None` where they were given, or none are at hand.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn keys_age(&self) -> Option<Duration> {
+        self.0.keys.age(self.0.clock.now())
+    }
+
+    /// Returns how many calls Clerk still allows in these 10 seconds, and how long calls are held back; `None`
+    /// where none are made.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn budget(&self) -> Option<(u64, Duration)> {
+        let (made, held_back) = self.0.client.as_ref()?.pace();
+        let allowed = match self.0.instance.kind() {
+            InstanceKind::Development => 100,
+            InstanceKind::Production => 1000,
+        };
+        Some((allowed - made.min(allowed), held_back))
     }
 
     /// Tells whether Clerk can be asked at all.

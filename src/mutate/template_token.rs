@@ -130,6 +130,8 @@ impl TemplateTokens {
             capacity,
             patience: Duration::ZERO,
             retry_after: Duration::from_secs(1),
+            coalesced: || metrics::template_token_cache(CacheResult::Coalesced),
+            missed: || metrics::template_token_cache(CacheResult::Miss),
         };
         Arc::new(Self {
             client,
@@ -165,10 +167,8 @@ impl TemplateTokens {
                 self.cache.refresh(TokenKey::of(&query), now, mint);
                 Some(token)
             }
-            Recall::Missing => {
-                metrics::template_token_cache(CacheResult::Miss);
-                None
-            }
+            // It is counted when it is asked for.
+            Recall::Missing => None,
         }
     }
 
@@ -179,6 +179,9 @@ impl TemplateTokens {
         request: &Arc<TokenRequest>,
         now: Timestamp,
     ) -> Result<TemplateToken, TemplateTokenError> {
+        if let Some(token) = self.recall(session, request, now) {
+            return Ok(token);
+        }
         let key = TokenKey::of(&TokenQuery { session, request });
         let mint = Arc::clone(self).mint(session.clone(), Arc::clone(request), now);
         match self.cache.get(key, now, Staleness::Refuse, mint).await {

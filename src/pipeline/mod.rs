@@ -5,7 +5,7 @@
 
 mod route;
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, header::ORIGIN, request::Parts};
 
@@ -13,9 +13,13 @@ use crate::{
     mutate::managed_headers::ManagedNames,
     policy::cors::{Preflight, preflight_for},
     reject::Rejection,
-    request::{CanonicalRequest, ForwardedFor, Peer, RequestError, TrustedProxies, join_cookies},
+    request::{
+        CanonicalRequest, ForwardedFor, Peer, RequestError, TrustedProxies, join_cookies,
+        retain_trace,
+    },
     route::Table,
     rule::{Decision, RequestHead},
+    telemetry::traffic,
     time::Clock,
 };
 
@@ -28,8 +32,14 @@ pub(crate) struct Pipeline<U> {
     pub(crate) trusted_proxies: TrustedProxies,
     /// The longest path and query, in bytes.
     pub(crate) max_target_bytes: usize,
+    /// Whether requests get a [`ClientAddress`], for the access log.
+    pub(crate) notes_clients: bool,
     pub(crate) clock: Clock,
 }
+
+/// Who sent a request, behind the trusted proxies; in its extensions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
 /// A refusal, and the route that it came from where one was found.
 pub(crate) struct Refusal<U> {
@@ -56,8 +66,12 @@ impl<U> Pipeline<U> {
     ) -> Result<Passed<U>, Refusal<U>> {
         self.managed.strip(&mut parts.headers);
         join_cookies(parts);
+        retain_trace(&mut parts.headers);
         let request = self.canonical(parts).map_err(Refusal::before_route)?;
         let from = ForwardedFor::resolve(peer, &request, &parts.headers, &self.trusted_proxies);
+        if self.notes_clients {
+            parts.extensions.insert(ClientAddress(from.client()));
+        }
         if let Some(route) = self.preflights_route(&request, &parts.headers) {
             let passed = self.preflight(&route, &request, &from, parts);
             return passed.map_err(|rejection| Refusal::of(route, rejection));
@@ -146,6 +160,9 @@ impl<U> Pipeline<U> {
             None => rule.decide(head, now).await,
         }?;
         if let Some(session) = &decision.session {
+            if let Some(issued_at) = session.issued_at() {
+                traffic::token_age(now.since(issued_at));
+            }
             route.judge_site(request, from, head)?;
             route.rates.take_session(session.id(), now)?;
         }

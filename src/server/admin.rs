@@ -19,7 +19,10 @@ use serde_json::{Value, json};
 
 use super::{Drain, connection::ConnectionInfo, gateway::Gateway};
 use crate::{
-    clerk::id::SessionId, handle::NotReady, instance::is_loopback, telemetry::exporter::Exporter,
+    clerk::id::SessionId,
+    handle::NotReady,
+    instance::is_loopback,
+    telemetry::{exporter::Exporter, traffic},
 };
 
 /// Reads the configuration again; the error is for people.
@@ -82,6 +85,14 @@ async fn readyz(State(admin): State<Admin>) -> Response {
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
+    let clerk = &admin.gateway.current().clerk;
+    traffic::build_info();
+    if let Some(age) = clerk.keys_age() {
+        traffic::keys_age(age);
+    }
+    if let Some((left, held_back)) = clerk.budget() {
+        traffic::budget(left, held_back);
+    }
     let text = admin.exporter.render();
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }

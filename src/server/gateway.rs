@@ -5,24 +5,27 @@ use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc, time::Instan
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode,
+    HeaderMap, HeaderValue, Request, Response, StatusCode,
     header::{CONNECTION, ORIGIN},
+    request::Parts,
 };
 use hyper::{body::Incoming, service::Service};
 
-use super::{connection::ConnectionInfo, request_id::RequestId};
+use super::{
+    access_line::{Ended, Line},
+    connection::ConnectionInfo,
+    request_id::{RequestId, X_REQUEST_ID},
+};
 use crate::{
     handle::Clerk,
     layer::ResponseBody,
-    pipeline::{Passed, Pipeline, Refusal, Route},
+    pipeline::{ClientAddress, Passed, Pipeline, Refusal, Route},
     problem::{Form, Problem, sign_in_redirect},
     proxy::{BodyLimits, ProxyBody, ProxyError, ReverseProxy, Upstream},
     reject::Rejection,
     request::RequestError,
-    telemetry::{metrics, traffic, traffic::RouteCounter},
+    telemetry::{access::AccessLog, traffic, traffic::RouteCounter},
 };
-
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A route's upstream, the proxy that reaches it, and its counter.
 pub(crate) struct Target {
@@ -45,6 +48,7 @@ pub(crate) struct Current {
     pub(crate) shown: String,
     /// Counts what no route answers.
     pub(crate) unrouted: RouteCounter,
+    pub(crate) access: Option<AccessLog>,
 }
 
 type Answer = Response<ResponseBody<ProxyBody>>;
@@ -76,54 +80,106 @@ impl Service<Request<Incoming>> for Gateway {
     }
 }
 
+/// Why a request was refused or failed; in its answer's extensions until it is logged.
+#[derive(Clone, Copy)]
+struct Reason(&'static str);
+
+/// An answer, and the route that gave it.
+struct Answered {
+    answer: Answer,
+    route: Option<Arc<Route<Target>>>,
+}
+
 impl Current {
     async fn answer(&self, request: Request<Incoming>) -> Answer {
+        let began = Instant::now();
         let (mut parts, body) = request.into_parts();
-        let id = RequestId::new();
-        parts.headers.insert(X_REQUEST_ID, id.value());
+        let Some(connection) = parts.extensions.remove::<ConnectionInfo>() else {
+            let id = RequestId::new();
+            return refusal(&Rejection::layer_missing(), Form::of(&parts.headers), &id);
+        };
+        let id = self.request_id(&connection, &mut parts.headers);
+        let line = self.access.as_ref().map(|_| Line::begun(&parts, began));
+        let Answered { mut answer, route } = self
+            .decide_and_forward(&connection, parts, body, (&id, began))
+            .await;
+        let headers = answer.headers_mut();
+        headers.insert(X_REQUEST_ID, id.value());
+        let reason = answer.extensions_mut().remove::<Reason>();
+        traffic::answered(began.elapsed());
+        if let (Some(log), Some(line)) = (&self.access, line) {
+            let route = route.as_ref().map(|route| route.target.counter.route());
+            let ended = Ended {
+                client: answer.extensions_mut().remove::<ClientAddress>(),
+                peer: connection.peer.address(),
+                route,
+                status: answer.status(),
+                reason: reason.map(|Reason(slug)| slug),
+            };
+            line.log(log, id.as_str(), &ended);
+        }
+        answer
+    }
+
+    /// Makes the request's ID, or takes over a trusted proxy's, and tells the upstream.
+    fn request_id(&self, connection: &ConnectionInfo, headers: &mut HeaderMap) -> RequestId {
+        let proxies = &self.pipeline.trusted_proxies;
+        let sent = match proxies.contains(connection.peer.address()) {
+            true => RequestId::sent(headers),
+            false => None,
+        };
+        let id = sent.unwrap_or_else(RequestId::new);
+        headers.insert(X_REQUEST_ID, id.value());
+        id
+    }
+
+    async fn decide_and_forward(
+        &self,
+        connection: &ConnectionInfo,
+        mut parts: Parts,
+        body: Incoming,
+        (id, began): (&RequestId, Instant),
+    ) -> Answered {
         let form = Form::of(&parts.headers);
         let origin = parts.headers.get(ORIGIN).cloned();
-        let Some(connection) = parts.extensions.remove::<ConnectionInfo>() else {
-            return refusal(&Rejection::layer_missing(), form, &id);
-        };
         let decided = match connection.fault {
             Some(fault) => Err(Refusal::before_route(RequestError::Head(fault))),
-            None => {
-                let peer = &connection.peer;
-                self.pipeline.decide(peer, &mut parts).await
-            }
+            None => self.pipeline.decide(&connection.peer, &mut parts).await,
         };
-        let mut answer = match decided {
+        traffic::decided(began.elapsed());
+        let client = parts.extensions.remove::<ClientAddress>();
+        let (mut answer, route) = match decided {
             Ok(Passed::Forward(route)) => {
-                metrics::decision("allow", "");
-                let mut answer = forward(&route, parts, body, (form, &id)).await;
+                route.target.counter.allowed();
+                let mut answer = forward(&route, parts, body, (form, id)).await;
                 route.target.counter.answered(answer.status());
                 if let Some(cors) = &route.cors {
                     cors.mark_answer(origin.as_ref(), answer.headers_mut());
                 }
-                answer
+                (answer, Some(route))
             }
             Ok(Passed::Preflight(route, headers)) => {
-                metrics::decision("allow", "cors-preflight");
+                route.target.counter.decided("allow", "cors-preflight");
                 route.target.counter.answered(StatusCode::NO_CONTENT);
-                preflight(headers)
+                (preflight(headers), Some(route))
             }
             Err(refused) => {
-                let cors = refused.route.as_ref().and_then(|route| route.cors.clone());
-                let mut answer = self.refuse(refused, form, &id);
-                if let Some(cors) = cors {
+                let route = refused.route.clone();
+                let mut answer = self.refuse(refused, form, id);
+                if let Some(cors) = route.as_ref().and_then(|route| route.cors.as_ref()) {
                     cors.mark_own(origin.as_ref(), answer.headers_mut());
                 }
-                answer
+                (answer, route)
             }
         };
-        answer.headers_mut().insert(X_REQUEST_ID, id.value());
-        answer
+        if let Some(client) = client {
+            answer.extensions_mut().insert(client);
+        }
+        Answered { answer, route }
     }
 
     fn refuse(&self, refused: Refusal<Target>, form: Form, id: &RequestId) -> Answer {
         let rejection = &refused.rejection;
-        metrics::decision("refuse", rejection.reason());
         tracing::info!(
             request.id = id.as_str(),
             clerk.reason = rejection.reason(),
@@ -135,11 +191,14 @@ impl Current {
             Some(route) => &route.target.counter,
             None => &self.unrouted,
         };
+        counter.decided("refuse", rejection.reason());
         counter.answered(rejection.status());
-        match refused.sign_in {
+        let mut answer = match refused.sign_in {
             Some(location) => from_bytes(sign_in_redirect(location)),
             None => refusal(rejection, form, id),
-        }
+        };
+        answer.extensions_mut().insert(Reason(rejection.reason()));
+        answer
     }
 }
 
@@ -152,7 +211,7 @@ fn preflight(headers: HeaderMap) -> Answer {
 
 async fn forward(
     route: &Route<Target>,
-    parts: http::request::Parts,
+    parts: Parts,
     body: Incoming,
     (form, id): (Form, &RequestId),
 ) -> Answer {
@@ -211,6 +270,7 @@ fn unreachable_upstream(
     if error.leaves_a_body() {
         close(&mut response);
     }
+    response.extensions_mut().insert(Reason(error.slug()));
     from_bytes(response)
 }
 

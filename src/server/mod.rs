@@ -1,5 +1,6 @@
 //! The process: listen, serve, drain; the admin port.
 
+mod access_line;
 mod admin;
 mod connection;
 mod drain;

@@ -8,7 +8,9 @@ use std::{
     },
 };
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The process's part: random, so that two processes' IDs do not meet.
 static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(std::process::id()));
@@ -16,8 +18,12 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// A request's ID: 32 hexadecimal digits.
-pub(crate) struct RequestId([u8; 32]);
+/// The longest ID that is taken over.
+const LONGEST: usize = 128;
+
+/// A request's ID: 32 hexadecimal digits, or what a trusted proxy has called it.
+#[derive(Clone)]
+pub(crate) struct RequestId(HeaderValue);
 
 impl RequestId {
     pub(crate) fn new() -> Self {
@@ -28,15 +34,28 @@ impl RequestId {
             let nibble = (both >> (4 * place)) as usize & 0xf;
             *digit = HEX[nibble];
         }
-        Self(digits)
+        Self(HeaderValue::from_bytes(&digits).unwrap_or_else(|_| HeaderValue::from_static("")))
+    }
+
+    /// Takes over the ID that a trusted proxy has sent, where there is one and it is harmless.
+    pub(crate) fn sent(headers: &HeaderMap) -> Option<Self> {
+        let mut values = headers.get_all(X_REQUEST_ID).iter();
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return None;
+        };
+        let is_plain =
+            |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
+        let bytes = value.as_bytes();
+        let harmless = (1..=LONGEST).contains(&bytes.len()) && bytes.iter().all(is_plain);
+        harmless.then(|| Self(value.clone()))
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        str::from_utf8(&self.0).unwrap_or_default()
+        self.0.to_str().unwrap_or_default()
     }
 
     pub(crate) fn value(&self) -> HeaderValue {
-        HeaderValue::from_bytes(&self.0).unwrap_or_else(|_| HeaderValue::from_static(""))
+        self.0.clone()
     }
 }
 
@@ -51,5 +70,21 @@ mod tests {
         assert!(one.as_str().bytes().all(|b| b.is_ascii_hexdigit()));
         assert_ne!(one.as_str(), other.as_str());
         assert_eq!(one.value(), one.as_str());
+    }
+
+    #[test]
+    fn only_one_harmless_id_is_taken_over() {
+        let sent = |values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(X_REQUEST_ID, HeaderValue::from_str(value).unwrap());
+            }
+            RequestId::sent(&headers).map(|id| id.as_str().to_owned())
+        };
+        assert_eq!(sent(&["req-1.a:b_C"]).as_deref(), Some("req-1.a:b_C"));
+        for bad in ["", "a b", "a\"b", "a\tb", &"a".repeat(129)] {
+            assert_eq!(sent(&[bad]), None, "{bad:?}");
+        }
+        assert_eq!(sent(&["a", "a"]), None);
     }
 }

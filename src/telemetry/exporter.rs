@@ -4,19 +4,27 @@ use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use super::{
+    access::ACCESS_LOG_DROPPED,
     metrics::{
         CLERK_REQUEST_SECONDS, CLERK_REQUESTS, DECISIONS, JWKS_REFRESHES, SESSION_CACHE,
         TEMPLATE_TOKEN_CACHE, TOKEN_CACHE,
     },
     reloads::{LAST_RELOAD, RELOADS},
-    traffic::{CONNECTIONS, CONNECTIONS_CLOSED, REQUESTS, UPSTREAM_SECONDS},
+    traffic::{
+        BUDGET_LEFT, BUILD_INFO, CLERK_HELD_BACK, CONNECTIONS, CONNECTIONS_CLOSED, DECIDE_SECONDS,
+        JWKS_AGE, REQUEST_SECONDS, REQUESTS, TOKEN_AGE_SECONDS, UPSTREAM_SECONDS,
+    },
     upstreams::{
         UPGRADED, UPSTREAM_HEALTHY, UPSTREAM_IN_FLIGHT, UPSTREAM_REQUESTS, UPSTREAM_RETRIES,
     },
 };
 
 /// The counters and what they count.
-const COUNTERS: [(&str, &str); 11] = [
+const COUNTERS: [(&str, &str); 12] = [
+    (
+        ACCESS_LOG_DROPPED,
+        "Lines of the access log that could not be written in time.",
+    ),
     (
         CLERK_REQUESTS,
         "Calls of Clerk's API, by operation and outcome.",
@@ -25,7 +33,10 @@ const COUNTERS: [(&str, &str); 11] = [
         CONNECTIONS_CLOSED,
         "Client connections refused, cut or broken, by reason.",
     ),
-    (DECISIONS, "Decisions on requests, by outcome and reason."),
+    (
+        DECISIONS,
+        "Decisions on requests, by route, outcome and reason.",
+    ),
     (
         JWKS_REFRESHES,
         "Fetches of the instance's keys, by outcome.",
@@ -46,7 +57,17 @@ const COUNTERS: [(&str, &str); 11] = [
 ];
 
 /// The gauges and what they show.
-const GAUGES: [(&str, &str); 5] = [
+const GAUGES: [(&str, &str); 9] = [
+    (
+        BUDGET_LEFT,
+        "Calls that Clerk's rate limit still allows in these 10 seconds.",
+    ),
+    (BUILD_INFO, "1, with the version that runs."),
+    (
+        CLERK_HELD_BACK,
+        "How long calls of Clerk's API are held back by its rate limit, in seconds.",
+    ),
+    (JWKS_AGE, "How old the fetched keys are, in seconds."),
     (CONNECTIONS, "Client connections open, by listener."),
     (
         LAST_RELOAD,
@@ -61,7 +82,19 @@ const GAUGES: [(&str, &str); 5] = [
 ];
 
 /// The histograms and what they measure, in seconds.
-const HISTOGRAMS: [(&str, &str); 2] = [
+const HISTOGRAMS: [(&str, &str); 5] = [
+    (
+        DECIDE_SECONDS,
+        "How long decisions took, from a request's head to its route or refusal.",
+    ),
+    (
+        REQUEST_SECONDS,
+        "How long requests took, up to the heads of their answers.",
+    ),
+    (
+        TOKEN_AGE_SECONDS,
+        "How old session tokens were when they were presented.",
+    ),
     (
         CLERK_REQUEST_SECONDS,
         "How long calls of Clerk's API took, by operation.",
@@ -72,9 +105,13 @@ const HISTOGRAMS: [(&str, &str); 2] = [
     ),
 ];
 
+/// Upper bounds of ages in seconds: Clerk's session tokens live a minute.
+const AGES: [f64; 8] = [5.0, 15.0, 30.0, 45.0, 60.0, 90.0, 300.0, 3600.0];
+
 /// Upper bounds in seconds: from a cache's answer to a slow upstream's.
-const SECONDS: [f64; 14] = [
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+const SECONDS: [f64; 17] = [
+    0.00001, 0.00005, 0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
+    2.5, 5.0, 10.0,
 ];
 
 /// The installed recorder, from which `/metrics` is answered.
@@ -89,6 +126,7 @@ pub(crate) struct Exporter(PrometheusHandle);
 pub(crate) fn install() -> Result<Exporter, BuildError> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+        .set_buckets_for_metric(Matcher::Full(TOKEN_AGE_SECONDS.to_owned()), &AGES)?
         .install_recorder()?;
     for (name, text) in COUNTERS {
         describe_counter!(name, text);

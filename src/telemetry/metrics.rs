@@ -27,6 +27,9 @@ pub(super) const TOKEN_CACHE: &str = "clerk_gateway_token_cache_total";
 pub(crate) enum CacheResult {
     /// A fresh entry.
     Hit,
+    /// A fetch that another request had begun.
+    #[cfg(feature = "client")]
+    Coalesced,
     /// Nothing.
     Miss,
     /// A definite no.
@@ -78,6 +81,8 @@ pub(crate) fn jwks_refresh(outcome: &'static str) {
 impl CacheResult {
     fn as_str(self) -> &'static str {
         match self {
+            #[cfg(feature = "client")]
+            Self::Coalesced => "coalesced",
             Self::Hit => "hit",
             Self::Miss => "miss",
             #[cfg(feature = "client")]

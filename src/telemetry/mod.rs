@@ -1,6 +1,8 @@
 //! Logs and metrics: their set-up and their names.
 
 #[cfg(feature = "gateway")]
+pub(crate) mod access;
+#[cfg(feature = "gateway")]
 pub(crate) mod exporter;
 #[cfg(feature = "gateway")]
 pub(crate) mod logs;

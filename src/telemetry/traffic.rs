@@ -5,17 +5,25 @@ use std::{
     time::Duration,
 };
 
-use super::metrics::{count, observe};
+use super::metrics::{DECISIONS, count, observe};
 
+pub(super) const BUDGET_LEFT: &str = "clerk_gateway_clerk_budget_left";
+pub(super) const BUILD_INFO: &str = "clerk_gateway_build_info";
+pub(super) const CLERK_HELD_BACK: &str = "clerk_gateway_clerk_held_back_seconds";
+pub(super) const JWKS_AGE: &str = "clerk_gateway_jwks_age_seconds";
 pub(super) const CONNECTIONS: &str = "clerk_gateway_connections";
 pub(super) const CONNECTIONS_CLOSED: &str = "clerk_gateway_connections_closed_total";
 pub(super) const REQUESTS: &str = "clerk_gateway_requests_total";
+pub(super) const DECIDE_SECONDS: &str = "clerk_gateway_decide_seconds";
+pub(super) const REQUEST_SECONDS: &str = "clerk_gateway_request_seconds";
+pub(super) const TOKEN_AGE_SECONDS: &str = "clerk_gateway_token_age_seconds";
 pub(super) const UPSTREAM_SECONDS: &str = "clerk_gateway_upstream_seconds";
 
 /// Counts one route's answers; made once, when the route is.
 #[derive(Clone)]
 pub(crate) struct RouteCounter {
     route: Arc<str>,
+    allowed: Arc<OnceLock<metrics::Counter>>,
     by_status: Arc<[OnceLock<metrics::Counter>]>,
 }
 
@@ -24,9 +32,41 @@ pub(crate) struct OpenConnection {
     listener: &'static str,
 }
 
+/// Says which version runs.
+pub(crate) fn build_info() {
+    metrics::gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+}
+
+/// Shows how old the fetched keys are.
+pub(crate) fn keys_age(age: Duration) {
+    metrics::gauge!(JWKS_AGE).set(age.as_secs_f64());
+}
+
+/// Shows how many calls Clerk still allows in these 10 seconds, and how long calls are held back.
+pub(crate) fn budget(left: u64, held_back: Duration) {
+    let left = u32::try_from(left).unwrap_or(u32::MAX);
+    metrics::gauge!(BUDGET_LEFT).set(left);
+    metrics::gauge!(CLERK_HELD_BACK).set(held_back.as_secs_f64());
+}
+
 /// Counts a connection that was refused, cut or broken, by reason.
 pub(crate) fn closed(reason: &'static str) {
     count(CONNECTIONS_CLOSED, [("reason", reason)]);
+}
+
+/// Times a decision, from the request's head to its route or refusal.
+pub(crate) fn decided(took: Duration) {
+    observe(DECIDE_SECONDS, [], took);
+}
+
+/// Times a request, up to the head of its answer.
+pub(crate) fn answered(took: Duration) {
+    observe(REQUEST_SECONDS, [], took);
+}
+
+/// Notes how old a session token was when it was presented.
+pub(crate) fn token_age(age: Duration) {
+    observe(TOKEN_AGE_SECONDS, [], age);
 }
 
 /// Times an upstream, from the request to the answer's head.
@@ -53,8 +93,25 @@ impl RouteCounter {
     pub(crate) fn new(route: &str) -> Self {
         Self {
             route: route.into(),
+            allowed: Arc::default(),
             by_status: (100..600).map(|_| OnceLock::new()).collect(),
         }
+    }
+
+    /// Returns the route's path.
+    pub(crate) fn route(&self) -> &str {
+        &self.route
+    }
+
+    /// Counts a request that passes.
+    pub(crate) fn allowed(&self) {
+        let bind = || decisions(&self.route, "allow", "");
+        self.allowed.get_or_init(bind).increment(1);
+    }
+
+    /// Counts a request that is refused or answered here, by the reason's slug.
+    pub(crate) fn decided(&self, outcome: &'static str, reason: &'static str) {
+        decisions(&self.route, outcome, reason).increment(1);
     }
 
     /// Counts an answer.
@@ -70,4 +127,9 @@ impl RouteCounter {
         };
         counter.get_or_init(bind).increment(1);
     }
+}
+
+fn decisions(route: &Arc<str>, outcome: &'static str, reason: &'static str) -> metrics::Counter {
+    let route = metrics::SharedString::from_shared(Arc::clone(route));
+    metrics::counter!(DECISIONS, "route" => route, "outcome" => outcome, "reason" => reason)
 }

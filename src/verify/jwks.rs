@@ -49,7 +49,7 @@ pub(crate) enum JwksEndpoint {
     /// `GET /v1/jwks`, with the secret key.
     BackendApi(Client),
     /// A public URL, such as the Frontend API's `/.well-known/jwks.json`.
-    Public(PublicJwks),
+    Public(Box<PublicJwks>),
 }
 
 /// Why there are no keys.
@@ -141,6 +141,7 @@ impl RemoteKeys {
             set,
             jwks,
             generation,
+            fetched_at: now,
             refresh_at: now.plus(REFRESH_AFTER),
             usable_until: now.plus(USABLE_FOR),
         }))

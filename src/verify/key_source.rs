@@ -29,6 +29,8 @@ impl KeySource {
             #[cfg(feature = "client")]
             jwks: bytes::Bytes::new(),
             #[cfg(feature = "client")]
+            fetched_at: forever,
+            #[cfg(feature = "client")]
             refresh_at: forever,
             #[cfg(feature = "client")]
             usable_until: forever,
@@ -50,6 +52,15 @@ impl KeySource {
             Self::Fixed(keys) => Some(Arc::clone(keys)),
             #[cfg(feature = "client")]
             Self::Remote(remote) => remote.at_hand(now),
+        }
+    }
+
+    /// Returns how old fetched keys are; `None` for given ones, and where none are at hand.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn age(&self, now: Timestamp) -> Option<std::time::Duration> {
+        match self {
+            Self::Fixed(_) => None,
+            Self::Remote(remote) => Some(now.since(remote.at_hand(now)?.fetched_at)),
         }
     }
 

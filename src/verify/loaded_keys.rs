@@ -16,6 +16,9 @@ pub(crate) struct LoadedKeys {
     pub(crate) jwks: Bytes,
     /// Rises when the keys change: what an older key proved must be proven again.
     pub(crate) generation: u64,
+    /// When they were fetched; of no meaning for keys given at set-up.
+    #[cfg(feature = "client")]
+    pub(crate) fetched_at: Timestamp,
     /// From here on they are fetched again.
     #[cfg(feature = "client")]
     pub(crate) refresh_at: Timestamp,

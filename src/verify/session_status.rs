@@ -118,6 +118,8 @@ impl SessionStatuses {
             capacity,
             patience: PATIENCE,
             retry_after: RETRY_AFTER,
+            coalesced: || metrics::session_cache(CacheResult::Coalesced),
+            missed: || metrics::session_cache(CacheResult::Miss),
         };
         let gate = client.clone();
         // A lookup that waits for our rate limit says nothing about Clerk.
@@ -164,10 +166,8 @@ impl SessionStatuses {
                     .refresh(id.clone(), now, Arc::clone(self).fetch(id, None, now));
                 Some(answer)
             }
-            Recall::Missing => {
-                metrics::session_cache(CacheResult::Miss);
-                None
-            }
+            // It is counted when it is asked for.
+            Recall::Missing => None,
         }
     }
 
@@ -179,6 +179,9 @@ impl SessionStatuses {
         now: Timestamp,
         staleness: Staleness,
     ) -> Result<SessionAnswer, Failure<Error>> {
+        if let Some(answer) = self.recall(session_id, now, staleness) {
+            return Ok(answer);
+        }
         let id = session_id.to_owned();
         let fetch = Arc::clone(self).fetch(id.clone(), token.map(str::to_owned), now);
         self.cache.get(id, now, staleness, fetch).await

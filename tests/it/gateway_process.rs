@@ -100,7 +100,7 @@ async fn the_admin_port_says_alive_ready_and_what_was_counted() {
     let metrics = get(scene.admin, "/metrics", &[]);
     for line in [
         r#"clerk_gateway_requests_total{route="/app/*",status="200"} 1"#,
-        r#"clerk_gateway_decisions_total{outcome="refuse",reason="session-token-missing"} 1"#,
+        r#"clerk_gateway_decisions_total{route="/app/*",outcome="refuse",reason="session-token-missing"} 1"#,
         r#"clerk_gateway_clerk_requests_total{operation="GetSession",outcome="ok"}"#,
         "clerk_gateway_connections",
     ] {

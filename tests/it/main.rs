@@ -1,6 +1,7 @@
 //! The integration tests: one file a behaviour.
 #![allow(clippy::unwrap_used)]
 
+mod access_log;
 mod admin;
 mod architecture;
 mod attacks;

@@ -77,6 +77,72 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // Whatever a test is about, no gateway of it may have written a secret.
+        if !std::thread::panicking() {
+            assert_no_secret("a log", &self.stderr());
+        }
+    }
+}
+
+/// Panics where a text has what looks like a token, a session cookie or a key.
+pub(crate) fn assert_no_secret(what: &str, text: &str) {
+    if let Some(at) = secret_in(text) {
+        let from = text[..at].rfind('\n').map_or(0, |end| end + 1);
+        let line = text[from..].lines().next().unwrap_or_default();
+        panic!("{what} holds a secret: {line}");
+    }
+}
+
+fn secret_in(text: &str) -> Option<usize> {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let run = |from: usize| {
+        text.as_bytes()[from..]
+            .iter()
+            .take_while(|byte| token(**byte))
+            .count()
+    };
+    let is_jwt = |at: usize| {
+        let header = run(at);
+        text[at + header..].starts_with(".eyJ") && run(at + header + 1) > 20
+    };
+    let jwt = text
+        .match_indices("eyJ")
+        .map(|(at, _)| at)
+        .find(|&at| is_jwt(at));
+    let key = ["sk_test_", "sk_live_", "whsec_"].iter().find_map(|start| {
+        let found = text.match_indices(start).map(|(at, _)| at);
+        found.into_iter().find(|&at| run(at) > start.len() + 12)
+    });
+    let cookie = text.match_indices("__session").map(|(at, _)| at);
+    let cookie = cookie.into_iter().find(|&at| {
+        let name = run(at);
+        text[at + name..].starts_with("=eyJ")
+    });
+    jwt.or(key)
+        .or(cookie)
+        .or_else(|| text.find("PRIVATE KEY-----"))
+}
+
+#[test]
+fn the_search_for_secrets_finds_them() {
+    let jwt = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ1c2VyXzEyMyIsInNpZCI6InNlc3MifQ.c2ln";
+    for text in [
+        jwt,
+        &format!("a\nauthorization: Bearer {jwt}\n"),
+        "key sk_test_abcdefghijklmnopqrstuvwxyz",
+        "cookie __session_ab12=eyJ",
+        "-----BEGIN PRIVATE KEY-----",
+    ] {
+        assert!(secret_in(text).is_some(), "{text}");
+    }
+    for text in [
+        "",
+        "sk_test_…",
+        "eyJ.eyJ",
+        "sess_2abc user_2abc __session",
+        "BEGIN PUBLIC KEY",
+    ] {
+        assert!(secret_in(text).is_none(), "{text}");
     }
 }
 
@@ -122,7 +188,9 @@ pub(crate) fn raw(address: SocketAddr, request: &[u8]) -> String {
     let mut answer = Vec::new();
     // A reset after an answer still leaves the answer.
     let _ = stream.read_to_end(&mut answer);
-    String::from_utf8_lossy(&answer).into_owned()
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    assert_no_secret("an answer", &answer);
+    answer
 }
 
 /// Sends a GET with these header lines; the connection is closed after it.

@@ -111,6 +111,8 @@ impl Scene {
         let mut command = command();
         command.args(["serve", "-c"]).arg(&file);
         command.env("CLERK_SECRET_KEY", sandbox.secret_key());
+        // Everything is searched for secrets in the end.
+        command.env("CLERK_GATEWAY_LOG", "trace");
         let gateway = Running::start(command, address);
         Self {
             sandbox,
