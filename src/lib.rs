@@ -27,6 +27,7 @@
 //! | `metrics` | counters through the `metrics` facade |
 //! | `test-util` | the [`sandbox`], in-process |
 //! | `gateway` (default) | the binary |
+//! | `otel` | the binary with traces by OTLP |
 //!
 //! # Architecture
 //!

@@ -16,7 +16,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::telemetry::logs::{self, Format};
+use crate::telemetry::{
+    logs::{self, Format},
+    trace,
+};
 
 /// The exit status for bad usage and bad configuration.
 const BAD_USAGE: u8 = 2;
@@ -57,7 +60,17 @@ pub fn main() -> ExitCode {
         eprintln!("error: {error}");
         return ExitCode::from(BAD_USAGE);
     }
-    match cli.command {
+    if let Err(error) = trace::init() {
+        eprintln!("error: {error}");
+        return ExitCode::from(BAD_USAGE);
+    }
+    let status = run(cli.command);
+    trace::shut_down();
+    status
+}
+
+fn run(command: Command) -> ExitCode {
+    match command {
         Command::Check(args) => check::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Dev(args) => dev::run(&args),

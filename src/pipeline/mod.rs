@@ -13,10 +13,7 @@ use crate::{
     mutate::managed_headers::ManagedNames,
     policy::cors::{Preflight, preflight_for},
     reject::Rejection,
-    request::{
-        CanonicalRequest, ForwardedFor, Peer, RequestError, TrustedProxies, join_cookies,
-        retain_trace,
-    },
+    request::{CanonicalRequest, ForwardedFor, Peer, RequestError, TrustedProxies, join_cookies},
     route::Table,
     rule::{Decision, RequestHead},
     telemetry::traffic,
@@ -66,7 +63,6 @@ impl<U> Pipeline<U> {
     ) -> Result<Passed<U>, Refusal<U>> {
         self.managed.strip(&mut parts.headers);
         join_cookies(parts);
-        retain_trace(&mut parts.headers);
         let request = self.canonical(parts).map_err(Refusal::before_route)?;
         let from = ForwardedFor::resolve(peer, &request, &parts.headers, &self.trusted_proxies);
         if self.notes_clients {

@@ -23,8 +23,13 @@ use crate::{
     problem::{Form, Problem, sign_in_redirect},
     proxy::{BodyLimits, ProxyBody, ProxyError, ReverseProxy, Upstream},
     reject::Rejection,
-    request::RequestError,
-    telemetry::{access::AccessLog, traffic, traffic::RouteCounter},
+    request::{RequestError, retain_trace},
+    telemetry::{
+        access::AccessLog,
+        trace::{RequestSpan, SpanEnd},
+        traffic,
+        traffic::RouteCounter,
+    },
 };
 
 /// A route's upstream, the proxy that reaches it, and its counter.
@@ -99,7 +104,11 @@ impl Current {
             return refusal(&Rejection::layer_missing(), Form::of(&parts.headers), &id);
         };
         let id = self.request_id(&connection, &mut parts.headers);
+        // Malformed contexts go before a span could be put into them.
+        retain_trace(&mut parts.headers);
         let line = self.access.as_ref().map(|_| Line::begun(&parts, began));
+        let span = RequestSpan::begin(&mut parts.headers);
+        let method = parts.method.clone();
         let Answered { mut answer, route } = self
             .decide_and_forward(&connection, parts, body, (&id, began))
             .await;
@@ -107,14 +116,22 @@ impl Current {
         headers.insert(X_REQUEST_ID, id.value());
         let reason = answer.extensions_mut().remove::<Reason>();
         traffic::answered(began.elapsed());
+        let route = route.as_ref().map(|route| route.target.counter.route());
+        let reason = reason.map(|Reason(slug)| slug);
+        span.end(&SpanEnd {
+            method: method.as_str(),
+            route,
+            status: answer.status().as_u16(),
+            reason,
+            request_id: id.as_str(),
+        });
         if let (Some(log), Some(line)) = (&self.access, line) {
-            let route = route.as_ref().map(|route| route.target.counter.route());
             let ended = Ended {
                 client: answer.extensions_mut().remove::<ClientAddress>(),
                 peer: connection.peer.address(),
                 route,
                 status: answer.status(),
-                reason: reason.map(|Reason(slug)| slug),
+                reason,
             };
             line.log(log, id.as_str(), &ended);
         }

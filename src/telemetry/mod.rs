@@ -10,6 +10,8 @@ pub(crate) mod metrics;
 #[cfg(feature = "gateway")]
 pub(crate) mod reloads;
 #[cfg(feature = "gateway")]
+pub(crate) mod trace;
+#[cfg(feature = "gateway")]
 pub(crate) mod traffic;
 #[cfg(feature = "gateway")]
 pub(crate) mod upstreams;

@@ -29,6 +29,7 @@ mod layer;
 mod layer_corners;
 mod library_user;
 mod logs;
+mod otlp;
 mod outputs;
 mod readme;
 mod refusal_forms;
