@@ -23,8 +23,8 @@ pub(crate) struct SpanEnd<'a> {
 }
 
 fn is_wanted() -> bool {
-    let is_set = |name: &&str| std::env::var(name).is_ok_and(|value| !value.trim().is_empty());
-    ENDPOINTS.iter().any(|name| is_set(&name))
+    let is_set = |name: &&str| std::env::var(*name).is_ok_and(|value| !value.trim().is_empty());
+    ENDPOINTS.iter().any(|name| is_set(name))
 }
 
 #[cfg(not(feature = "otel"))]
