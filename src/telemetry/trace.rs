@@ -24,7 +24,7 @@ pub(crate) struct SpanEnd<'a> {
 
 fn is_wanted() -> bool {
     let is_set = |name: &&str| std::env::var(*name).is_ok_and(|value| !value.trim().is_empty());
-    ENDPOINTS.iter().any(|name| is_set(name))
+    ENDPOINTS.iter().any(is_set)
 }
 
 #[cfg(not(feature = "otel"))]
