@@ -70,6 +70,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
         Ok(setup) => setup,
         Err(status) => return status,
     };
+    raise_descriptors();
     let runtime = match runtime(setup.server.workers) {
         Ok(runtime) => runtime,
         Err(status) => return status,
@@ -102,6 +103,14 @@ impl StartError {
             Self::Listen(_) => ExitCode::from(BAD_USAGE),
             Self::Metrics(_) => ExitCode::FAILURE,
         }
+    }
+}
+
+/// Asks for all the file descriptors that the process may have: shells give 1,024, each request takes two.
+fn raise_descriptors() {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) => tracing::debug!(limit, "file descriptors"),
+        Err(error) => tracing::warn!(%error, "the limit of file descriptors cannot be raised"),
     }
 }
 

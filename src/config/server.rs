@@ -51,7 +51,7 @@ pub(crate) struct ServerSection {
     pub(crate) handshake_timeout: Period,
     /// How long a request's head may take from its first byte.
     pub(crate) header_read_timeout: Period,
-    /// How long an HTTP/1.1 connection is kept between requests.
+    /// How long a connection is kept between requests.
     pub(crate) idle_timeout: Period,
     /// How long a client may take no byte of an answer.
     pub(crate) write_timeout: Period,

@@ -31,6 +31,7 @@ use super::{
     wire::{Patience, Wire, WireState},
 };
 use crate::{
+    limit::activity::Activity,
     request::{HeadFault, Peer, Scheme},
     telemetry::traffic,
 };
@@ -185,9 +186,11 @@ where
     where
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
+        let requests = Arc::new(Activity::new(self.limits.idle_timeout));
         let service = Http2Service {
             inner: self.service,
             info: ConnectionInfo::new(peer, scheme),
+            requests: Arc::clone(&requests),
         };
         let io = preface::Paced::new(io, self.limits.handshake, self.limits.write_timeout);
         let served = self.http2.serve_connection(TokioIo::new(io), service);
@@ -196,6 +199,8 @@ where
         tokio::select! {
             ended = served.as_mut() => return ended,
             () = drain.begun() => served.as_mut().graceful_shutdown(),
+            // What is under way goes on; the client opens another connection for more.
+            () = requests.idled() => served.as_mut().graceful_shutdown(),
         }
         served.await
     }
@@ -318,6 +323,7 @@ where
 struct Http2Service<S> {
     inner: S,
     info: ConnectionInfo,
+    requests: Arc<Activity>,
 }
 
 impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Http2Service<S> {
@@ -326,6 +332,7 @@ impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Http2Service<
     type Future = S::Future;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        self.requests.note();
         request.extensions_mut().insert(self.info.clone());
         self.inner.call(request)
     }

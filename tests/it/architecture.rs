@@ -208,6 +208,7 @@ fn the_clock_is_read_at_the_edges_alone() {
     // Beside the clock itself, durations: of calls for metrics, of waits for upstreams and their bodies.
     let edges = [
         "time.rs",
+        "limit/activity.rs",
         "proxy/",
         "server/",
         "cli/",

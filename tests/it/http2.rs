@@ -1,5 +1,11 @@
 //! HTTP/2 by prior knowledge.
 
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
+
 use crate::support::{
     process::raw,
     programs::curl,
@@ -70,4 +76,29 @@ async fn a_client_that_never_says_which_protocol_is_cut() {
         "{}",
         scene.metrics()
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_http2_connection_without_requests_is_let_go() {
+    let setting = Setting {
+        server: "h2c = true\nidle_timeout = \"500ms\"",
+        ..Setting::default()
+    };
+    let scene = Scene::set(Upstream::start(), setting).await;
+    // The preface, empty SETTINGS, and nothing more.
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let mut client = TcpStream::connect(scene.address).unwrap();
+    client
+        .set_read_timeout(Some(Duration::from_secs(15)))
+        .unwrap();
+    client.write_all(preface).unwrap();
+    // GOAWAY: a frame of 8 bytes and type 7 (RFC 9113 §6.8).
+    let goaway = b"\0\0\x08\x07";
+    let mut frames = Vec::new();
+    while !frames.windows(4).any(|window| window == goaway) {
+        let mut byte = [0; 64];
+        let read = client.read(&mut byte).unwrap();
+        assert!(read > 0, "ended without GOAWAY: {frames:?}");
+        frames.extend_from_slice(&byte[..read]);
+    }
 }

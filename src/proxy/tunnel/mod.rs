@@ -18,8 +18,8 @@ use hyper_util::rt::TokioIo;
 use tokio::{sync::watch, time::timeout};
 
 use super::hop_by_hop::tokens;
-use crate::telemetry::upstreams::OpenUpgrade;
-use pump::{Activity, Direction, pump};
+use crate::{limit::activity::Activity, telemetry::upstreams::OpenUpgrade};
+use pump::{Direction, pump};
 
 /// How long the sides of a connection that is told to end may take for it.
 const GOODBYE: Duration = Duration::from_secs(2);

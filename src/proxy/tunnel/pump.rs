@@ -1,59 +1,16 @@
 //! One direction of an upgraded connection.
 
-use std::{
-    future::pending,
-    io,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{future::pending, io, sync::Arc};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     sync::watch,
-    time::{Instant, sleep_until},
 };
 
 use super::{End, websocket::Frames};
+use crate::limit::activity::Activity;
 
 const BUFFER: usize = 8 * 1024;
-
-/// When a connection last moved, in either direction.
-#[derive(Debug)]
-pub(super) struct Activity {
-    made: Instant,
-    last_millis: AtomicU64,
-    limit: Duration,
-}
-
-impl Activity {
-    pub(super) fn new(limit: Duration) -> Self {
-        Self {
-            made: Instant::now(),
-            last_millis: AtomicU64::new(0),
-            limit,
-        }
-    }
-
-    fn note(&self) {
-        let millis = u64::try_from(self.made.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.last_millis.store(millis, Ordering::Relaxed);
-    }
-
-    /// Waits until nothing has moved for the limit.
-    pub(super) async fn idled(&self) {
-        loop {
-            let last = Duration::from_millis(self.last_millis.load(Ordering::Relaxed));
-            let until = self.made + last + self.limit;
-            if until <= Instant::now() {
-                return;
-            }
-            sleep_until(until).await;
-        }
-    }
-}
 
 /// How a direction ends.
 pub(super) struct Direction {
@@ -121,6 +78,8 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::proxy::tunnel::websocket::close_to_client;
 
@@ -164,16 +123,5 @@ mod tests {
         let mut rest = Vec::new();
         client.read_to_end(&mut rest).await.unwrap();
         assert_eq!(rest, b"");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_idles_from_its_last_movement() {
-        let activity = Activity::new(Duration::from_secs(10));
-        let began = Instant::now();
-        tokio::join!(activity.idled(), async {
-            tokio::time::sleep(Duration::from_secs(6)).await;
-            activity.note();
-        });
-        assert_eq!(began.elapsed().as_secs(), 16);
     }
 }
