@@ -88,6 +88,23 @@ impl Rejection {
         }
     }
 
+    /// Names the check that refuses.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn stage(&self) -> &'static str {
+        match &self.0 {
+            Cause::Request(_) => "the canonical request",
+            Cause::RouteNotFound => "the routes",
+            Cause::RateLimited(_) => "the rate limit",
+            Cause::Credential(_) | Cause::SessionTokenMissing => "the credential",
+            Cause::Verify(_) => "verification",
+            Cause::CrossSite(_) => "the cross-site check",
+            Cause::Denied(_) => "the policy",
+            Cause::Header(_) => "the headers for the upstream",
+            Cause::TemplateToken(_) => "the template token",
+            Cause::LayerMissing => "the set-up",
+        }
+    }
+
     /// Returns the reason slug, as in `token-expired`: Clerk's own where Clerk has one.
     pub fn reason(&self) -> &'static str {
         match &self.0 {

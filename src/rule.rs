@@ -82,11 +82,14 @@ impl Rule {
         self.give_at_hand(session, now).map(Ok)
     }
 
-    /// Returns where the request's credential is, if it presents a possible one.
+    /// Returns where the request's credential is; the error is that of one that cannot be.
     #[cfg(feature = "gateway")]
-    pub(crate) fn carrier<'a>(&'a self, head: RequestHead<'a>) -> Option<Carrier<'a>> {
-        let credential = self.credential(head).ok().flatten()?;
-        Some(credential.carrier())
+    pub(crate) fn presented<'a>(
+        &'a self,
+        head: RequestHead<'a>,
+    ) -> Result<Option<Carrier<'a>>, Rejection> {
+        let credential = self.credential(head)?;
+        Ok(credential.map(|credential| credential.carrier()))
     }
 
     /// Finds what the request presents: absent, good so far, or bad.

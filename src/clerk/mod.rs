@@ -23,6 +23,8 @@ mod refresh;
 mod retry;
 #[cfg(feature = "client")]
 mod sessions;
+#[cfg(feature = "gateway")]
+mod templates;
 #[cfg(feature = "client")]
 mod transport;
 

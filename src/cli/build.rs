@@ -99,7 +99,7 @@ pub(super) fn pipeline(
             return Err(loaded.refuse(&format!("{key}.credentials"), what, fix));
         }
         let built = parts
-            .route(route, target)
+            .route(format!("{key} {pattern}"), route, target)
             .map_err(|error| refuse(loaded, &key, &error))?;
         table = table.insert(pattern, Arc::new(built));
     }

@@ -49,6 +49,7 @@ impl<'a> RouteParts<'a> {
     /// What shows only now, such as a template token without a secret key.
     pub(super) fn route(
         &self,
+        name: String,
         settings: &RouteSettings,
         target: Target,
     ) -> Result<Route<Target>, SetupError> {
@@ -57,6 +58,7 @@ impl<'a> RouteParts<'a> {
         let sources = Sources::new(order, suffix)?;
         let sign_in = settings.sign_in_url.as_deref();
         Ok(Route {
+            name,
             rule: self.rule(settings, &sources)?,
             headers: HeaderSet::new(settings.headers.clone()),
             token_header: settings.token.as_ref().map(|token| token.header.clone()),

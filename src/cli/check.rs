@@ -2,20 +2,32 @@
 
 use std::{fmt::Write, process::ExitCode};
 
-use super::config_args::ConfigArgs;
+use super::{check_online, config_args::ConfigArgs, setup::Setup};
 use crate::config::Provenance;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
+    /// Ask Clerk too: for the keys, with the secret key, and for each template.
+    #[arg(long)]
+    online: bool,
     #[command(flatten)]
     config: ConfigArgs,
 }
 
-/// Prints every key that has a value, and where it came from.
+/// Prints every key that has a value, and where it came from, once all of it could be set up.
 pub(super) fn run(args: &Args) -> ExitCode {
-    match args.config.load() {
-        Ok(loaded) => super::print(&table(&loaded.provenance)),
-        Err(status) => status,
+    let loaded = match args.config.load() {
+        Ok(loaded) => loaded,
+        Err(status) => return status,
+    };
+    let setup = match Setup::new(&loaded) {
+        Ok(setup) => setup,
+        Err(status) => return status,
+    };
+    let printed = super::print(&table(&loaded.provenance));
+    match args.online {
+        true => check_online::run(&setup, &loaded.settings),
+        false => printed,
     }
 }
 

@@ -3,9 +3,11 @@
 mod build;
 mod build_route;
 mod check;
+mod check_online;
 mod completions;
 mod config_args;
 mod dev;
+mod explain;
 mod sandbox;
 mod schema;
 mod serve;
@@ -43,6 +45,8 @@ enum Command {
     Completions(completions::Args),
     /// Run sandbox, demo upstream and gateway in one process, and print lines to try it with.
     Dev(dev::Args),
+    /// Say which route a request meets, what it presents, and which check decides.
+    Explain(Box<explain::Args>),
     /// Run an in-memory Clerk for SDKs, tests and local work.
     Sandbox(Box<sandbox::SandboxArgs>),
     /// Print the JSON schema of the configuration file.
@@ -74,6 +78,7 @@ fn run(command: Command) -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Dev(args) => dev::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Sandbox(args) => run_sandbox(*args),
         Command::Schema => schema::run(),
         Command::Serve(args) => serve::run(&args),

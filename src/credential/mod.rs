@@ -142,6 +142,17 @@ pub(crate) enum SourcesError {
     Query(String),
 }
 
+impl fmt::Display for Carrier<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bearer => f.write_str("session token in Authorization: Bearer"),
+            Self::Cookie => f.write_str("session token in Clerk's session cookie"),
+            Self::Header(name) => write!(f, "bare session ID in the header {name}"),
+            Self::Query(name) => write!(f, "bare session ID in the query parameter {name}"),
+        }
+    }
+}
+
 impl Sources {
     /// Takes the sources in order, and the instance's cookie suffix where it is known.
     ///

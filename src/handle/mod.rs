@@ -202,6 +202,15 @@ impl Clerk {
         }))
     }
 
+    /// Lists the names of the instance's JWT templates.
+    #[cfg(feature = "gateway")]
+    pub(crate) async fn template_names(&self) -> Result<Vec<String>, crate::clerk::Error> {
+        match &self.0.client {
+            Some(client) => client.template_names().await,
+            None => Err(crate::clerk::Error::NoSecretKey),
+        }
+    }
+
     /// Tells whether sessions could be verified now; fetches the keys where they are not at hand.
     #[cfg(feature = "gateway")]
     pub(crate) async fn ready(&self) -> Result<(), NotReady> {

@@ -119,6 +119,13 @@ impl<U> Pipeline<U> {
         }
     }
 
+    /// Returns the address of the client, as far as trusted proxies tell; `None` where there is no saying.
+    pub(crate) fn client(&self, peer: &Peer, parts: &Parts) -> Option<IpAddr> {
+        let request = self.canonical(parts).ok()?;
+        let from = ForwardedFor::resolve(peer, &request, &parts.headers, &self.trusted_proxies);
+        Some(from.client())
+    }
+
     fn canonical(&self, parts: &Parts) -> Result<CanonicalRequest, RequestError> {
         let target = parts.uri.path_and_query();
         if target.is_some_and(|target| target.as_str().len() > self.max_target_bytes) {

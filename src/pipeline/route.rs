@@ -21,6 +21,8 @@ use crate::{
 
 /// A route: what it asks of a request, what it tells the upstream, and where it leads.
 pub(crate) struct Route<U> {
+    /// Which one it is, as in `route[0] GET /api/*`.
+    pub(crate) name: String,
     /// `None`: credentials are not looked at.
     pub(crate) rule: Option<Rule>,
     pub(crate) headers: HeaderSet,
@@ -75,7 +77,7 @@ impl<U> Route<U> {
             return Ok(());
         };
         // A browser adds cookies by itself, and nothing else.
-        if rule.carrier(head) == Some(Carrier::Cookie) {
+        if matches!(rule.presented(head), Ok(Some(Carrier::Cookie))) {
             let host = from.host().map(Host::authority);
             same_site.judge(request.method(), host, head.headers)?;
         }

@@ -1,5 +1,7 @@
 //! The configuration: what wins, where values came from, and what is said about bad ones.
 
+use clerk_gateway::sandbox::Sandbox;
+
 use crate::cli_check::{PUBLISHABLE_KEY, Run, file, run};
 
 pub(crate) const GOOD_ENV: [(&str, &str); 2] = [
@@ -214,9 +216,11 @@ fn bad_variables_are_named() {
     }
 }
 
-#[test]
-fn a_pem_with_escapes_is_taken_as_it_is() {
-    let pem = r"-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----";
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pem_with_escapes_is_taken_as_it_is() {
+    let sandbox = Sandbox::builder().start().await.unwrap();
+    let pem = sandbox.jwt_key().trim().replace('\n', r"\n");
+    let pem = pem.as_str();
     for name in ["CLERK_JWT_KEY", "CLERK_GATEWAY__CLERK__JWT_KEY"] {
         let run = check_env(&[(name, pem)], &[]);
         assert_eq!(run.status, 0, "{}", run.stderr);

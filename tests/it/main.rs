@@ -17,6 +17,7 @@ mod deploy;
 mod dev;
 mod differential;
 mod examples;
+mod explain;
 mod gateway_headers;
 mod gateway_process;
 mod gateway_refusals;
