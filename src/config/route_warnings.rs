@@ -1,8 +1,10 @@
 //! What works among routes but may not be meant.
 
-use http::Method;
+use http::{HeaderValue, Method};
 
-use super::{error::Findings, route::Auth, route_check::RouteSettings};
+use super::{
+    error::Findings, route::Auth, route_check::RouteSettings, session::CredentialSettings,
+};
 use crate::{
     request::canonical_path,
     route::{Pattern, Table},
@@ -31,6 +33,7 @@ pub(crate) fn warn(all: &[RouteSettings], findings: &mut Findings) {
         routes.warn_of_slash(index, route, findings);
         routes.warn_of_open_ground(index, route, findings);
         routes.warn_of_unreachable(index, route, findings);
+        warn_of_pages_that_cannot_write(index, route, findings);
     }
 }
 
@@ -132,6 +135,27 @@ impl Routes<'_> {
             .iter()
             .filter_map(|method| self.find(like, path, method));
         met.min_by_key(|index| strictness(&self.all[*index]))
+    }
+}
+
+/// A page that may send its cookies is still another site's, unless it is an authorized party.
+fn warn_of_pages_that_cannot_write(index: usize, route: &RouteSettings, findings: &mut Findings) {
+    let Some(cors) = route
+        .cors
+        .as_ref()
+        .filter(|cors| cors.credentials.is_some())
+    else {
+        return;
+    };
+    let parties = route.authorized_parties.as_deref().unwrap_or_default();
+    let trusted = |origin: &HeaderValue| parties.iter().any(|party| origin == party.as_str());
+    let by_cookie = route.credentials.contains(&CredentialSettings::Cookie);
+    let judged = route.csrf && by_cookie && route.auth != Auth::None;
+    let stranger = cors.origins.iter().find(|origin| !trusted(origin));
+    if let Some(origin) = stranger.filter(|_| judged) {
+        let what = format!("{origin:?} may send cookies, and what it changes with them is 403");
+        let fix = "name it in authorized_parties, or set credentials = false";
+        findings.warning(&format!("route[{index}].cors"), what, fix);
     }
 }
 

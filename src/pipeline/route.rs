@@ -77,7 +77,9 @@ impl<U> Route<U> {
             return Ok(());
         };
         // A browser adds cookies by itself, and nothing else.
-        if matches!(rule.presented(head), Ok(Some(Carrier::Cookie))) {
+        if SameSite::concerns(request.method(), head.headers)
+            && matches!(rule.presented(head), Ok(Some(Carrier::Cookie)))
+        {
             let host = from.host().map(Host::authority);
             same_site.judge(request.method(), host, head.headers)?;
         }

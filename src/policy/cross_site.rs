@@ -45,6 +45,12 @@ impl SameSite {
         }
     }
 
+    /// Tells whether a request is one to judge: one that may change something.
+    pub(crate) fn concerns(method: &Method, headers: &HeaderMap) -> bool {
+        let is_safe = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+        !is_safe || headers.contains_key(UPGRADE)
+    }
+
     /// Judges a request to `host`; a safe method passes, unless it asks for an upgrade.
     ///
     /// # Errors

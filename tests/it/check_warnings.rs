@@ -87,3 +87,27 @@ fn a_route_that_no_request_meets_is_warned_of() {
     );
     assert_eq!(said.matches("never met").count(), 1, "{said}");
 }
+
+#[test]
+fn a_page_that_may_send_cookies_and_not_write_is_warned_of() {
+    let cors = |origin: &str, more: &str| {
+        format!("path = \"/*\"\ncors = {{ origins = [\"{origin}\"], credentials = true }}\n{more}")
+    };
+    let stranger = cors("https://page.test", "");
+    let said = warnings("cors-stranger", &[&stranger]);
+    assert!(
+        said.contains("route[0].cors: \"https://page.test\" may send cookies"),
+        "{said}"
+    );
+    for (name, route) in [
+        ("cors-party", cors("https://app.test", "")),
+        (
+            "cors-bearer",
+            cors("https://page.test", "credentials = [\"bearer\"]"),
+        ),
+        ("cors-csrf", cors("https://page.test", "csrf = false")),
+    ] {
+        let said = warnings(name, &[&route]);
+        assert!(!said.contains("may send cookies"), "{name}: {said}");
+    }
+}
