@@ -1,0 +1,170 @@
+//! The run: each part's variants take turns, round by round.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    path::Path,
+};
+
+use super::{
+    Options,
+    gateway::{Gateway, Mode, Setup},
+    generator::Outcome,
+    process::Process,
+    report::{Sample, Table},
+    tokens::Tokens,
+};
+
+/// Idle connections that are opened to weigh one.
+const IDLE: usize = 500;
+
+struct Run<'a> {
+    options: &'a Options,
+    gateways: Vec<Gateway>,
+    upstream: u16,
+}
+
+/// One kind of load.
+struct Part<'a> {
+    name: String,
+    h2: bool,
+    rate: u64,
+    tokens: &'a Path,
+}
+
+pub(crate) fn run(options: Options) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let directory = std::env::temp_dir().join(format!("clerk-gateway-load-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let tokens = runtime.block_on(Tokens::mint(&directory, options.tokens));
+    let mut upstream = Process::role(&["upstream".to_owned()]);
+    let port = upstream.line().parse().unwrap();
+    let setup = Setup {
+        directory: &directory,
+        sandbox: &tokens.sandbox,
+        upstream: port,
+        workers: options.workers,
+    };
+    let mut run = Run {
+        options: &options,
+        gateways: Vec::new(),
+        upstream: port,
+    };
+    for mode in Mode::ALL {
+        for (name, path) in &options.gateway {
+            run.gateways.push(Gateway::start(&setup, name, path, mode));
+        }
+    }
+    run.start_and_memory(&tokens);
+    for part in parts(&options, &tokens) {
+        run.part(&part);
+    }
+    drop(run);
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+fn parts<'a>(options: &Options, tokens: &'a Tokens) -> Vec<Part<'a>> {
+    let mut parts = Vec::new();
+    let many = format!("{} tokens in turn", tokens.count);
+    for (protocol, h2) in [("h1", false), ("h2c", true)] {
+        for (what, tokens) in [("same token", &tokens.same), (&*many, &tokens.many)] {
+            parts.push(Part {
+                name: format!("{protocol}, {what}, closed loop"),
+                h2,
+                rate: 0,
+                tokens,
+            });
+        }
+    }
+    for &rate in &options.rate {
+        parts.push(Part {
+            name: format!("h1, same token, {rate} requests/s"),
+            h2: false,
+            rate,
+            tokens: &tokens.same,
+        });
+    }
+    parts.retain(|part| part.name.contains(&options.only));
+    parts
+}
+
+impl Run<'_> {
+    fn start_and_memory(&self, tokens: &Tokens) {
+        println!("\n== start and memory (one sample)");
+        println!(
+            "{:24} {:>12} {:>12} {:>20}",
+            "", "first 200", "resident", "idle connection"
+        );
+        for gateway in &self.gateways {
+            let idle = gateway.idle_connection(tokens.sandbox.session_token(), IDLE);
+            println!(
+                "{:24} {:>9.1} ms {:>8.0} KiB {:>16.1} KiB",
+                gateway.name,
+                gateway.start.as_secs_f64() * 1e3,
+                gateway.resident,
+                idle,
+            );
+        }
+    }
+
+    fn part(&self, part: &Part<'_>) {
+        let mut table = Table::new(&part.name);
+        let opened = self.connections();
+        let mut sent = 0;
+        for gateway in &self.gateways {
+            self.load(part, gateway.port);
+        }
+        for round in 0..self.options.rounds {
+            let mut samples = vec![Sample::direct(self.load(part, self.upstream))];
+            let mut order: Vec<_> = self.gateways.iter().collect();
+            if round % 2 == 1 {
+                order.reverse();
+            }
+            for gateway in order {
+                let before = gateway.process.cpu();
+                let outcome = self.load(part, gateway.port);
+                let cpu = gateway.process.cpu() - before;
+                sent += outcome.answered;
+                samples.push(Sample::of(gateway, outcome, cpu));
+            }
+            table.add(samples);
+        }
+        table.print();
+        let opened = self.connections() - opened;
+        println!("{opened} connections to the upstream for {sent} requests");
+    }
+
+    fn load(&self, part: &Part<'_>, port: u16) -> Outcome {
+        let mut arguments = vec!["generate".to_owned()];
+        for (name, value) in [
+            ("--port", port.to_string()),
+            ("--clients", self.options.clients.to_string()),
+            ("--seconds", self.options.seconds.to_string()),
+            ("--rate", part.rate.to_string()),
+            ("--tokens", part.tokens.to_str().unwrap().to_owned()),
+        ] {
+            arguments.extend([name.to_owned(), value]);
+        }
+        // The upstream speaks HTTP/1.1 alone.
+        if part.h2 && port != self.upstream {
+            arguments.push("--h2".to_owned());
+        }
+        let line = Process::role(&arguments).line();
+        let outcome: Outcome = serde_json::from_str(&line).unwrap();
+        assert_eq!(outcome.failed, 0, "requests failed in {}", part.name);
+        outcome
+    }
+
+    /// Returns how many connections the upstream has taken, this question's not counted.
+    fn connections(&self) -> usize {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.upstream)).unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        let mut answer = [0; 1024];
+        let length = stream.read(&mut answer).unwrap();
+        let answer = String::from_utf8_lossy(&answer[..length]);
+        let number = answer
+            .lines()
+            .find_map(|line| line.strip_prefix("x-connection: "));
+        number.unwrap().parse::<usize>().unwrap() - 1
+    }
+}
