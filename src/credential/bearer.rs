@@ -44,12 +44,15 @@ pub(super) fn extract(headers: &HeaderMap) -> Result<Option<Credential<'_>>, Cre
 /// Every byte is looked at, without a branch: so the compiler does many at once, and the check is
 /// not what a request's time goes into.
 fn is_token68(text: &[u8]) -> bool {
-    let allowed = |byte: u8| {
-        (byte | 0x20).wrapping_sub(b'a') < 26
-            || byte.wrapping_sub(b'-') < 13 // - . / and the digits
-            || matches!(byte, b'_' | b'~' | b'+' | b'=')
-    };
-    !text.is_empty() && text.iter().fold(true, |all, byte| all & allowed(*byte))
+    let all = |allowed: fn(u8) -> bool| text.iter().fold(true, |all, byte| all & allowed(*byte));
+    !text.is_empty() && (all(is_usual) || all(|byte| is_usual(byte) || b"~+=".contains(&byte)))
+}
+
+/// Tells whether a byte is one that JWTs are made of, or `/`: fewer tests than all of `b64token`.
+fn is_usual(byte: u8) -> bool {
+    (byte | 0x20).wrapping_sub(b'a') < 26
+        || byte.wrapping_sub(b'-') < 13 // - . / and the digits
+        || byte == b'_'
 }
 
 #[cfg(test)]
