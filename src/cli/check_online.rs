@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::{serve, setup::Setup};
+use super::{runtime, setup::Setup};
 use crate::{clerk::Error, config::Settings, handle::Clerk};
 
 /// What was asked, and what came of it.
@@ -15,7 +15,7 @@ enum Outcome {
 
 /// Asks, and prints a line an answer; the status is 1 where something would not work.
 pub(super) fn run(setup: &Setup, settings: &Settings) -> ExitCode {
-    let runtime = match serve::runtime(1) {
+    let runtime = match runtime::runtime(1) {
         Ok(runtime) => runtime,
         Err(status) => return status,
     };

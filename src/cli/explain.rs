@@ -16,7 +16,7 @@ use http::{
 };
 use serde::Serialize;
 
-use super::{BAD_USAGE, config_args::ConfigArgs, serve, setup::Setup};
+use super::{BAD_USAGE, config_args::ConfigArgs, runtime, setup::Setup};
 use crate::{
     pipeline::{Passed, Pipeline, Refusal, Route},
     request::{Peer, Scheme},
@@ -100,7 +100,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
             return ExitCode::from(BAD_USAGE);
         }
     };
-    let runtime = match serve::runtime(1) {
+    let runtime = match runtime::runtime(1) {
         Ok(runtime) => runtime,
         Err(status) => return status,
     };

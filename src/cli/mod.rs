@@ -8,6 +8,7 @@ mod completions;
 mod config_args;
 mod dev;
 mod explain;
+mod runtime;
 mod sandbox;
 mod schema;
 mod serve;
@@ -87,7 +88,7 @@ fn run(command: Command) -> ExitCode {
 }
 
 fn run_sandbox(args: sandbox::SandboxArgs) -> ExitCode {
-    let runtime = match serve::runtime(0) {
+    let runtime = match runtime::runtime(0) {
         Ok(runtime) => runtime,
         Err(status) => return status,
     };
@@ -101,7 +102,7 @@ fn run_sandbox(args: sandbox::SandboxArgs) -> ExitCode {
 }
 
 fn run_sessions(args: sessions::SessionsArgs) -> ExitCode {
-    let runtime = match serve::runtime(1) {
+    let runtime = match runtime::runtime(1) {
         Ok(runtime) => runtime,
         Err(status) => return status,
     };

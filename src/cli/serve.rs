@@ -12,13 +12,13 @@ use hyper_util::service::TowerToHyperService;
 use metrics_exporter_prometheus::BuildError;
 use tokio::{
     net::TcpListener,
-    runtime::Runtime,
     task::{JoinHandle, spawn_blocking},
 };
 
 use super::{
     BAD_USAGE,
     config_args::ConfigArgs,
+    runtime::runtime,
     setup::{Reloader, Setup},
 };
 use crate::{
@@ -81,17 +81,6 @@ pub(super) fn run(args: &Args) -> ExitCode {
             Ok(running) => running.until(stop).await,
             Err(error) => error.report(),
         }
-    })
-}
-
-pub(super) fn runtime(workers: usize) -> Result<Runtime, ExitCode> {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    if workers > 0 {
-        builder.worker_threads(workers);
-    }
-    builder.enable_all().build().map_err(|error| {
-        eprintln!("error: the runtime cannot start: {error}");
-        ExitCode::FAILURE
     })
 }
 

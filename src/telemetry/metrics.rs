@@ -136,7 +136,11 @@ pub(super) fn observe<const N: usize>(name: &'static str, labels: [Label; N], to
 #[cfg(feature = "metrics")]
 fn place(name: &'static str, labels: &[Label]) -> Place {
     let of = |text: &'static str| (text.as_ptr().addr(), text.len());
-    let value = |index| labels.get(index).map_or((0, 0), |(_, value): &Label| of(value));
+    let value = |index| {
+        labels
+            .get(index)
+            .map_or((0, 0), |(_, value): &Label| of(value))
+    };
     [of(name), value(0), value(1)]
 }
 

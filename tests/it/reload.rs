@@ -69,6 +69,16 @@ async fn a_hang_up_brings_new_routes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_single_worker_serves_reloads_and_drains() {
+    let mut scene = scene("watch_interval = \"0s\"\nworkers = 1").await;
+    scene.rewrite(|text| text + MORE);
+    assert_eq!(status_of(&scene.post("/reload", "")), 200);
+    assert_eq!(status_of(&scene.get("/more", &[])), 200);
+    scene.gateway.signal("TERM");
+    assert_eq!(scene.gateway.status(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_changed_file_is_seen_without_being_told() {
     let scene = scene("watch_interval = \"50ms\"").await;
     scene.rewrite(|text| text + MORE);

@@ -6,6 +6,7 @@ use std::{fmt::Write as _, io::Write as _, net::SocketAddr, path::PathBuf, proce
 
 use super::{
     config_args::{report, warn},
+    runtime::runtime,
     sandbox::write_env_file,
     serve::{self, Running, StartError},
     setup::Setup,
@@ -46,7 +47,7 @@ enum DevError {
 }
 
 pub(super) fn run(args: &Args) -> ExitCode {
-    let runtime = match serve::runtime(0) {
+    let runtime = match runtime(0) {
         Ok(runtime) => runtime,
         Err(status) => return status,
     };
