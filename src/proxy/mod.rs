@@ -223,31 +223,45 @@ impl Attempts<'_> {
         let shared = body.shared();
         let is_replayable = shared.is_none() && head.method.is_idempotent();
         let mut client = client;
+        let mut head = Some(head);
         let mut body = Some(body);
         let mut tried = 0u64;
-        let mut is_last = false;
-        let mut error = ProxyError::Target;
+        let mut may_replay = is_replayable;
+        let mut error = None;
         while let Some(at) = self.upstream.choose(tried) {
             let Some(now) = body.take().or_else(|| again(shared.as_ref())) else {
                 break;
             };
-            let Some(origin) = self.upstream.origins.get(at) else {
+            // Copied only where another attempt can follow.
+            let copy = match may_replay || self.has_other(tried | 1 << at) {
+                true => head.clone(),
+                false => head.take(),
+            };
+            let Some((origin, copy)) = self.upstream.origins.get(at).zip(copy) else {
                 break;
             };
-            match self.attempt(client, origin, head.clone(), now).await {
+            if error.is_some() {
+                self.upstream.metrics.retried();
+            }
+            match self.attempt(client, origin, copy, now).await {
                 Err(failed @ ProxyError::Connect(_)) => {
                     tried |= 1 << at;
-                    error = failed;
+                    error = Some(failed);
                 }
-                Err(ProxyError::Disconnected(_)) if is_replayable && !is_last => {
-                    is_last = true;
+                Err(failed @ ProxyError::Disconnected(_)) if may_replay => {
+                    may_replay = false;
+                    error = Some(failed);
                     client = &self.upstream.clients.fresh;
                 }
                 outcome => return outcome,
             }
-            self.upstream.metrics.retried();
         }
-        Err(error)
+        Err(error.unwrap_or(ProxyError::Target))
+    }
+
+    /// Tells whether there is an origin that is not among those `tried`.
+    fn has_other(&self, tried: u64) -> bool {
+        (tried.count_ones() as usize) < self.upstream.origins.len()
     }
 
     async fn attempt(

@@ -224,6 +224,26 @@ async fn what_no_instance_has_seen_is_tried_on_the_next_a_post_with_its_body_inc
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn only_an_attempt_that_follows_another_is_counted_as_a_retry() {
+    let (one, other) = (free_address(), free_address());
+    for (lines, retries) in [
+        (format!("url = \"http://{one}\""), None),
+        (
+            format!("urls = [\"http://{one}\", \"http://{other}\"]"),
+            Some("clerk_gateway_upstream_retries_total{upstream=\"app\"} 1"),
+        ),
+    ] {
+        let scene = scene(&lines).await;
+        assert_eq!(status_of(&scene.get("/public/x", &[])), 502);
+        let page = scene.metrics();
+        let counted = page
+            .lines()
+            .find(|line| line.starts_with("clerk_gateway_upstream_retries_total{"));
+        assert_eq!(counted, retries);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_busy_upstream_lets_few_wait_and_turns_the_rest_away() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let lines = format!(
