@@ -30,6 +30,7 @@ mod layer;
 mod layer_corners;
 mod library_user;
 mod logs;
+mod nginx;
 mod otlp;
 mod outputs;
 mod readme;
