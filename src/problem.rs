@@ -24,10 +24,11 @@ const GRPC_TYPES: [&str; 6] = [
     "application/grpc-web-text+proto",
 ];
 
-/// The request headers that a refusal's form depends on.
+/// The request headers that a refusal, and its form, depend on.
 #[cfg(feature = "gateway")]
-const FORM_DEPENDS_ON: HeaderValue =
-    HeaderValue::from_static("content-type, sec-fetch-dest, sec-fetch-mode");
+const FORM_DEPENDS_ON: HeaderValue = HeaderValue::from_static(
+    "accept, authorization, cookie, content-type, sec-fetch-dest, sec-fetch-mode",
+);
 
 /// The form in which a client understands a refusal.
 #[cfg(feature = "gateway")]

@@ -143,6 +143,10 @@ impl Rejection {
             #[cfg(feature = "gateway")]
             Cause::Request(RequestError::TargetTooLong) => StatusCode::URI_TOO_LONG,
             #[cfg(feature = "gateway")]
+            Cause::Request(RequestError::TooManyCookies) => {
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+            }
+            #[cfg(feature = "gateway")]
             Cause::Request(_) => StatusCode::BAD_REQUEST,
             #[cfg(feature = "gateway")]
             Cause::RouteNotFound => StatusCode::NOT_FOUND,

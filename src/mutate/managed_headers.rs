@@ -9,10 +9,13 @@ use crate::session::Session;
 /// The longest managed name.
 const MAX_NAME: usize = 128;
 
+/// The names that begin so are ours: Hasura believes its own from whoever speaks for the user.
+const NAMESPACES: [&str; 2] = ["x-clerk-", "x-hasura-"];
+
 /// The names that no client may set, in any spelling, on any route.
 #[derive(Clone, Debug)]
 pub(crate) struct ManagedNames {
-    /// Folded names beside the `x-clerk-` namespace.
+    /// Folded names beside the namespaces.
     names: Vec<String>,
 }
 
@@ -77,12 +80,12 @@ impl HeaderError {
 }
 
 impl ManagedNames {
-    /// Takes the names that any route's `headers` sets, beside `X-Clerk-*`.
+    /// Takes the names that any route's `headers` sets, beside `X-Clerk-*` and `X-Hasura-*`.
     pub(crate) fn new<'a>(names: impl IntoIterator<Item = &'a HeaderName>) -> Self {
         let mut names: Vec<_> = names
             .into_iter()
             .map(|name| name.as_str().replace(['_', '.'], "-"))
-            .filter(|name| !name.starts_with("x-clerk-"))
+            .filter(|name| !NAMESPACES.iter().any(|ours| name.starts_with(ours)))
             .collect();
         names.sort_unstable();
         names.dedup();
@@ -92,7 +95,10 @@ impl ManagedNames {
     /// Tells whether `name` is one of ours under some spelling (`_` and `.` read as `-`, any case).
     pub(crate) fn contains(&self, name: &str) -> bool {
         let folded = fold(name);
-        if folded.starts_with(b"x-clerk-") {
+        if NAMESPACES
+            .iter()
+            .any(|ours| folded.starts_with(ours.as_bytes()))
+        {
             return true;
         }
         let name = folded.get(..name.len());
@@ -213,6 +219,8 @@ mod tests {
             ("x_clerk-user.id", true),
             ("x-clerk-", true),
             ("x-clerk-anything-at-all", true),
+            ("X-Hasura-Role", true),
+            ("x_hasura_admin_secret", true),
             ("x-tenant", true),
             ("X_Tenant", true),
             ("x-clerkish", false),

@@ -1,14 +1,22 @@
 //! Where a message's body ends: what two readers could answer differently is refused.
 
 use http::{
-    HeaderMap, Version,
+    HeaderMap, HeaderName, Version,
     header::{CONTENT_LENGTH, TRANSFER_ENCODING},
 };
+
+use super::spelling::same_name;
+
+/// As many digits as the largest length has that no reader takes for a negative one.
+const MAX_DIGITS: usize = 19;
 
 /// Why a message's framing is ambiguous.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum FramingError {
+    /// A name that CGI-like upstreams take for `Content-Length` or `Transfer-Encoding`.
+    #[error("a header's name can be taken for content-length or transfer-encoding")]
+    Alias,
     /// `Content-Length` stands beside `Transfer-Encoding`.
     #[error("content-length stands beside transfer-encoding")]
     Both,
@@ -45,7 +53,9 @@ pub(crate) fn check_framing(version: Version, headers: &HeaderMap) -> Result<(),
     let length = lengths.next();
     let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
     let Some(encoding) = encodings.next() else {
-        let is_number = |bytes: &[u8]| !bytes.is_empty() && bytes.iter().all(u8::is_ascii_digit);
+        let is_number = |bytes: &[u8]| {
+            (1..=MAX_DIGITS).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_digit)
+        };
         let plain =
             length.is_none_or(|value| is_number(value.as_bytes()) && lengths.next().is_none());
         return plain.then_some(()).ok_or(FramingError::Length);
@@ -59,9 +69,26 @@ pub(crate) fn check_framing(version: Version, headers: &HeaderMap) -> Result<(),
         .ok_or(FramingError::TransferEncoding)
 }
 
+/// Refuses names that an upstream may take for those of framing: `Content_Length` and its like.
+///
+/// # Errors
+///
+/// [`FramingError::Alias`].
+pub(crate) fn check_framing_names(headers: &HeaderMap) -> Result<(), FramingError> {
+    let is_alias = |name: &HeaderName| {
+        [CONTENT_LENGTH, TRANSFER_ENCODING]
+            .iter()
+            .any(|framing| same_name(name.as_str(), framing.as_str()) && name != framing)
+    };
+    match headers.keys().any(is_alias) {
+        true => Err(FramingError::Alias),
+        false => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use http::{HeaderName, HeaderValue};
+    use http::HeaderValue;
 
     use super::*;
 
@@ -100,7 +127,7 @@ mod tests {
         assert_eq!(twice, Err(FramingError::TransferEncoding));
         let both = check(&[(CONTENT_LENGTH, "4"), (TRANSFER_ENCODING, "chunked")]);
         assert_eq!(both, Err(FramingError::Both));
-        for value in ["+5", "5,5", "0x5", "", "-1"] {
+        for value in ["+5", "5,5", "0x5", "", "-1", "000000000000000000005"] {
             assert_eq!(
                 check(&[(CONTENT_LENGTH, value)]),
                 Err(FramingError::Length),
@@ -109,6 +136,23 @@ mod tests {
         }
         let repeated = check(&[(CONTENT_LENGTH, "5"), (CONTENT_LENGTH, "5")]);
         assert_eq!(repeated, Err(FramingError::Length));
+    }
+
+    #[test]
+    fn names_like_those_of_framing_are_refused() {
+        for (name, refused) in [
+            ("content_length", true),
+            ("content.length", true),
+            ("transfer_encoding", true),
+            ("content-length", false),
+            ("transfer-encoding", false),
+            ("content-lengths", false),
+            ("content_type", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static("5"));
+            assert_eq!(check_framing_names(&headers).is_err(), refused, "{name}");
+        }
     }
 
     #[test]

@@ -15,8 +15,10 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri, Version, header::HOST, request::Parts, uri::PathAndQuery};
 
+use cookies::check_cookies;
 pub(crate) use cookies::join_cookies;
 pub(crate) use forwarded::{ForwardedFor, is_forwarding_name};
+use framing::check_framing_names;
 pub(crate) use framing::{FramingError, HeadFault, check_framing};
 pub(crate) use host::Host;
 pub(crate) use path::{PathError, canonical_path, decoded_bytes};
@@ -50,6 +52,9 @@ pub(crate) enum RequestError {
     /// The method is not a token of capitals, so that another server may fold it.
     #[error("the method is not made of capital letters")]
     Method,
+    /// More cookies than browsers keep for one site.
+    #[error("the request holds too many cookies")]
+    TooManyCookies,
     /// `CONNECT` would open a tunnel, and `TRACE` would show the client what the gateway adds.
     #[error("the method is not allowed")]
     MethodNotAllowed,
@@ -80,6 +85,7 @@ impl RequestError {
             Self::Path(_) => "request-ambiguous-path",
             Self::Query => "request-ambiguous-query",
             Self::Target => "request-ambiguous-target",
+            Self::TooManyCookies => "request-too-many-cookies",
             Self::TargetTooLong => "request-target-too-long",
         }
     }
@@ -95,8 +101,11 @@ impl CanonicalRequest {
     /// A [`RequestError`] where two readers could understand the request differently.
     pub(crate) fn parse(parts: &Parts) -> Result<Self, RequestError> {
         check_method(&parts.method)?;
-        check_framing(parts.version, &parts.headers).map_err(RequestError::Framing)?;
-        let target = target_of(&parts.uri)?;
+        check_framing(parts.version, &parts.headers)
+            .and_then(|()| check_framing_names(&parts.headers))
+            .map_err(RequestError::Framing)?;
+        check_cookies(&parts.headers)?;
+        let target = target_of(&parts.uri, parts.version)?;
         let host = host_of(&parts.uri, &parts.headers, parts.version)?;
         Ok(Self {
             method: parts.method.clone(),
@@ -170,7 +179,7 @@ fn host_of(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<Option<Ho
     }
 }
 
-fn target_of(uri: &Uri) -> Result<PathAndQuery, RequestError> {
+fn target_of(uri: &Uri, version: Version) -> Result<PathAndQuery, RequestError> {
     let form_is_known = match (uri.scheme_str(), uri.authority()) {
         (None, None) => true,
         (Some("http" | "https"), Some(_)) => true,
@@ -181,7 +190,9 @@ fn target_of(uri: &Uri) -> Result<PathAndQuery, RequestError> {
         .path_and_query()
         .filter(|_| form_is_known)
         .ok_or(RequestError::Target)?;
-    if target.path() == "*" {
+    // Only an absolute target may leave the path out; HTTP/2 has none (RFC 9113 §8.3.1).
+    let may_be_empty = uri.authority().is_some() && version < Version::HTTP_2;
+    if target.path() == "*" || !(may_be_empty || target.as_str().starts_with('/')) {
         return Err(RequestError::Target);
     }
     let query = target.query();

@@ -3,6 +3,7 @@
 
 mod access_log;
 mod admin;
+mod adversarial;
 mod architecture;
 mod attacks;
 mod bodies;

@@ -100,12 +100,21 @@ impl<T> Wire<T> {
     }
 
     /// Hands on what was held back, as far as that is allowed now.
-    fn hand_on(&mut self, buf: &mut ReadBuf<'_>) {
+    fn hand_on(&mut self, buf: &mut ReadBuf<'_>) -> io::Result<()> {
         let fits = self.held.len().min(buf.remaining());
         let passed = self.scanner.scan(&self.held[..fits]);
         buf.put_slice(&self.held[..passed]);
         self.held.drain(..passed);
         self.publish();
+        self.handed_on(passed)
+    }
+
+    /// No bytes would be taken for the connection's end.
+    fn handed_on(&self, passed: usize) -> io::Result<()> {
+        match passed {
+            0 if self.scanner.is_broken() => Err(io::ErrorKind::InvalidData.into()),
+            _ => Ok(()),
+        }
     }
 
     fn publish(&self) {
@@ -126,7 +135,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
             buf.set_filled(before + passed);
         }
         self.publish();
-        Poll::Ready(Ok(()))
+        Poll::Ready(self.handed_on(passed))
     }
 
     /// Reads and drops, so that a close does not reset the connection before the client has the answer.
@@ -174,9 +183,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<T> {
         if this.scanner.is_closed() {
             return this.discard(cx);
         }
+        if this.scanner.is_broken() {
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
         if !this.held.is_empty() {
-            this.hand_on(buf);
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(this.hand_on(buf));
         }
         match this.read(cx, buf) {
             Poll::Pending => this.poll_head_timer(cx),

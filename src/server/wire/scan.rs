@@ -9,6 +9,8 @@ use crate::request::HeadFault;
 
 /// The longest line that is kept until it is whole; hyper refuses a head of that size by itself.
 const LONGEST_LINE: usize = 1024 * 1024;
+/// The most digits of a length: more are zeros before it, which short-sighted readers cut off.
+const LONGEST_NUMBER: usize = 19;
 
 /// Follows one connection's inbound bytes.
 #[derive(Debug, Default)]
@@ -38,6 +40,8 @@ enum State {
     Open,
     /// Behind a bad head: nothing is handed on.
     Closed,
+    /// Before a line that no body has: neither it nor anything behind it is handed on.
+    Broken,
 }
 
 /// What one head has said so far.
@@ -59,7 +63,7 @@ impl Scanner {
         while !rest.is_empty() {
             rest = match self.state {
                 State::Open => return bytes.len(),
-                State::Closed | State::Undecided => break,
+                State::Broken | State::Closed | State::Undecided => break,
                 State::Body(left) => self.skip(left, rest, State::Body, Self::end_of_body),
                 State::ChunkData(left) => self.skip(left, rest, State::ChunkData, |scanner| {
                     scanner.state = State::ChunkEnd;
@@ -82,6 +86,10 @@ impl Scanner {
 
     pub(super) fn is_undecided(&self) -> bool {
         self.state == State::Undecided
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.state == State::Broken
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -119,7 +127,7 @@ impl Scanner {
         let Some(at) = memchr(b'\n', bytes) else {
             self.line.extend_from_slice(bytes);
             if self.line.len() > LONGEST_LINE {
-                self.lose();
+                self.overlong();
             }
             return &[];
         };
@@ -131,7 +139,10 @@ impl Scanner {
             whole.extend_from_slice(line);
             self.read(&whole);
         }
-        rest
+        match self.state {
+            State::Broken => bytes,
+            _ => rest,
+        }
     }
 
     fn read(&mut self, line: &[u8]) {
@@ -142,6 +153,10 @@ impl Scanner {
                 line.trim_ascii_end()
             }
         };
+        if text.is_empty() && self.state == State::Fields && !matches!(line, b"\n" | b"\r\n") {
+            // Nothing but odd bytes: hyper takes it for no end of the head, and refuses it.
+            return;
+        }
         match self.state {
             State::Start => self.request_line(text),
             State::Fields => self.field(text),
@@ -150,13 +165,13 @@ impl Scanner {
                 self.state = State::ChunkSize;
             }
             State::Trailers if text.is_empty() && self.head.fault.is_none() => self.end_of_body(),
-            State::Trailers if self.head.fault.is_none() => {}
+            State::Trailers if self.head.fault.is_none() && is_field(text) => {}
             _ => self.lose(),
         }
     }
 
     fn request_line(&mut self, text: &[u8]) {
-        if text.is_empty() && self.head.fault.is_none() {
+        if text.is_empty() {
             return;
         }
         self.heads += 1;
@@ -228,21 +243,31 @@ impl Scanner {
 
     fn chunk_size(&mut self, text: &[u8]) {
         let end = text.iter().position(|&byte| byte == b';');
-        let size = number(text[..end.unwrap_or(text.len())].trim_ascii_end(), 16);
-        match size.filter(|_| self.head.fault.is_none()) {
+        let (digits, extensions) = text.split_at(end.unwrap_or(text.len()));
+        let is_plain = self.head.fault.is_none() && extensions.iter().all(is_text);
+        match number(digits, 16).filter(|_| is_plain) {
             None => self.lose(),
             Some(0) => self.state = State::Trailers,
             Some(size) => self.state = State::ChunkData(size),
         }
     }
 
-    /// What follows cannot be followed: hyper judges the bytes, and no further request is taken.
+    /// The body's end is open: the request that it belongs to fails, and no further one is taken.
+    ///
+    /// Where the head came along with it, the request is not begun.
     fn lose(&mut self) {
-        let next = match self.is_in_head() {
-            true => self.heads.max(1),
-            false => self.heads + 1,
-        };
-        self.fault = Some((next, HeadFault::Framing));
+        self.fault = Some((self.heads.max(1), HeadFault::Framing));
+        self.state = State::Broken;
+        self.line = Vec::new();
+    }
+
+    /// A line has no end in sight: hyper refuses a head of that size by itself.
+    fn overlong(&mut self) {
+        if !self.is_in_head() {
+            return self.lose();
+        }
+        let head = self.heads + u64::from(self.state == State::Start);
+        self.fault = Some((head, HeadFault::Line));
         self.state = State::Open;
         self.line = Vec::new();
     }
@@ -254,11 +279,27 @@ fn value<'a>(text: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     found.eq_ignore_ascii_case(name).then(|| value.trim_ascii())
 }
 
-/// Reads digits and nothing else.
+/// Reads digits and nothing else, and a number that no reader takes for a negative one.
 fn number(digits: &[u8], radix: u32) -> Option<u64> {
     let text = str::from_utf8(digits).ok()?;
-    let plain = text.chars().all(|digit| digit.is_digit(radix));
-    u64::from_str_radix(text, radix).ok().filter(|_| plain)
+    let plain = text.len() <= LONGEST_NUMBER && text.chars().all(|digit| digit.is_digit(radix));
+    let number = i64::from_str_radix(text, radix).ok().filter(|_| plain)?;
+    u64::try_from(number).ok()
+}
+
+/// Tells whether a line is a name, a colon and a value (RFC 9112 §5).
+fn is_field(text: &[u8]) -> bool {
+    let Some(colon) = memchr(b':', text) else {
+        return false;
+    };
+    let (name, value) = text.split_at(colon);
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    !name.is_empty() && name.iter().all(is_name) && value.iter().all(is_text)
+}
+
+/// Tells whether a byte may stand in a value.
+fn is_text(byte: &u8) -> bool {
+    matches!(byte, b'\t' | b' '..=b'~' | 128..)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ fn scan(bytes: &str) -> Scanner {
 }
 
 fn feed(scanner: &mut Scanner, mut bytes: &[u8]) {
-    while !bytes.is_empty() && !scanner.is_closed() {
+    while !bytes.is_empty() && !scanner.is_closed() && !scanner.is_broken() {
         let passed = scanner.scan(bytes);
         bytes = &bytes[passed..];
         scanner.answered(false);
@@ -102,9 +102,15 @@ fn nothing_is_handed_on_behind_a_bad_head() {
 }
 
 #[test]
-fn chunks_that_cannot_be_followed_take_every_further_request() {
+fn chunks_that_cannot_be_followed_end_their_request_and_every_further_one() {
     for chunks in [
         "x\r\n",
+        "5 \r\n",
+        "00000000000000000005\r\n",
+        "ffffffffffffffff\r\n",
+        "5;a=\x01\r\n",
+        "0\r\nX : y\r\n",
+        "0\r\n\n",
         "5\nhello",
         "5\r\nhelloX\r\n",
         "ffffffffffffffff0\r\n",
@@ -114,7 +120,8 @@ fn chunks_that_cannot_be_followed_take_every_further_request() {
         let scanner = scan(&format!(
             "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}"
         ));
-        assert_eq!(scanner.fault(), Some((2, HeadFault::Framing)), "{chunks:?}");
+        assert_eq!(scanner.fault(), Some((1, HeadFault::Framing)), "{chunks:?}");
+        assert!(scanner.is_broken());
     }
 }
 

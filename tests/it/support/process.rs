@@ -49,6 +49,14 @@ impl Running {
         signal(name, self.child.id());
     }
 
+    /// Its resident memory.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.unwrap().trim().trim_end_matches(" kB");
+        number.parse().unwrap()
+    }
+
     /// Waits for the child's own end.
     pub(crate) fn status(&mut self) -> Option<i32> {
         let deadline = Instant::now() + Duration::from_secs(20);

@@ -15,6 +15,11 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     pub(crate) fn start() -> Self {
+        Self::answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    }
+
+    /// Answers each request with these bytes.
+    pub(crate) fn answering(answer: &'static [u8]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let upstream = Self {
             address: listener.local_addr().unwrap(),
@@ -24,7 +29,7 @@ impl Upstream {
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let arrived = Arc::clone(&arrived);
-                std::thread::spawn(move || answer_all(stream, &arrived));
+                std::thread::spawn(move || answer_all(stream, &arrived, answer));
             }
         });
         upstream
@@ -32,6 +37,10 @@ impl Upstream {
 
     pub(crate) fn hits(&self) -> usize {
         self.arrived.lock().unwrap().len()
+    }
+
+    pub(crate) fn all(&self) -> Vec<String> {
+        self.arrived.lock().unwrap().clone()
     }
 
     /// The last request, as it arrived; its names in lower case come from the gateway.
@@ -50,7 +59,7 @@ impl Upstream {
     }
 }
 
-fn answer_all(mut stream: TcpStream, arrived: &Mutex<Vec<String>>) {
+fn answer_all(mut stream: TcpStream, arrived: &Mutex<Vec<String>>, answer: &[u8]) {
     let mut bytes = Vec::new();
     let mut buffer = [0; 16 * 1024];
     loop {
@@ -63,7 +72,6 @@ fn answer_all(mut stream: TcpStream, arrived: &Mutex<Vec<String>>) {
             let request: Vec<u8> = bytes.drain(..end).collect();
             let text = String::from_utf8_lossy(&request).into_owned();
             arrived.lock().unwrap().push(text);
-            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
             if stream.write_all(answer).is_err() {
                 return;
             }
