@@ -44,7 +44,8 @@
 //! | `policy` | may they ([`Requirement`], [`Denied`]) |
 //! | `mutate` | what the service behind is told: managed headers, [`TemplateToken`] |
 //! | `reject` | which response a refusal is ([`Rejection`]): every refusal's status |
-//! | `proxy` | sends it on; knows nothing of authentication |
+//! | `proxy` | sends it on, and joins what is upgraded; knows nothing of authentication |
+//! | `limit` | how much of anything one client may take |
 //!
 //! `rule` runs the stages from credential to template token for one route or layer; [`layer`] does so as tower
 //! middleware, `pipeline` (the file to read first) for the gateway, with request and route before and the managed headers after.
@@ -58,6 +59,9 @@
 //! - Managed headers are stripped from every request of the gateway before any stage; the library's layer leaves headers alone
 //!   unless asked.
 //! - Clerk being unreachable is 503: never a 401, and never a pass.
+//! - A head that two readers could read differently is refused: beneath hyper (`server::wire`), then in its canonical form (`request`).
+//! - A request runs to its end with the configuration that it began with.
+//! - Nothing of a client's goes up before the decision, nor past a request for an upgrade before the upstream's 101.
 //! - Time is an argument: stages are told what time it is.
 //! - Every read of a cache is judged by the caller's clock; a verified token counts only with the keys that proved it.
 //! - Credentials and keys show themselves in no `Debug`, error, log or response.
