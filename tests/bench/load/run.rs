@@ -30,7 +30,12 @@ struct Part<'a> {
     h2: bool,
     rate: u64,
     tokens: &'a Path,
+    /// Seconds of load before the first round, so that every token has been seen.
+    warm: f64,
 }
+
+/// How many first sights a second are allowed for: a signature, and a look-up of the session.
+const FIRST_SIGHTS: f64 = 1500.0;
 
 pub(crate) fn run(options: Options) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -66,13 +71,19 @@ pub(crate) fn run(options: Options) {
 fn parts<'a>(options: &Options, tokens: &'a Tokens) -> Vec<Part<'a>> {
     let mut parts = Vec::new();
     let many = format!("{} tokens in turn", tokens.count);
+    let seconds = options.seconds;
+    let long = seconds.max(tokens.count as f64 / FIRST_SIGHTS);
     for (protocol, h2) in [("h1", false), ("h2c", true)] {
-        for (what, tokens) in [("same token", &tokens.same), (&*many, &tokens.many)] {
+        for (what, tokens, warm) in [
+            ("same token", &tokens.same, seconds),
+            (&*many, &tokens.many, long),
+        ] {
             parts.push(Part {
                 name: format!("{protocol}, {what}, closed loop"),
                 h2,
                 rate: 0,
                 tokens,
+                warm,
             });
         }
     }
@@ -82,6 +93,7 @@ fn parts<'a>(options: &Options, tokens: &'a Tokens) -> Vec<Part<'a>> {
             h2: false,
             rate,
             tokens: &tokens.same,
+            warm: seconds,
         });
     }
     parts.retain(|part| part.name.contains(&options.only));
@@ -112,17 +124,18 @@ impl Run<'_> {
         let opened = self.connections();
         let mut sent = 0;
         for gateway in &self.gateways {
-            self.load(part, gateway.port);
+            self.load(part, gateway.port, part.warm);
         }
+        let seconds = self.options.seconds;
         for round in 0..self.options.rounds {
-            let mut samples = vec![Sample::direct(self.load(part, self.upstream))];
+            let mut samples = vec![Sample::direct(self.load(part, self.upstream, seconds))];
             let mut order: Vec<_> = self.gateways.iter().collect();
             if round % 2 == 1 {
                 order.reverse();
             }
             for gateway in order {
                 let before = gateway.process.cpu();
-                let outcome = self.load(part, gateway.port);
+                let outcome = self.load(part, gateway.port, seconds);
                 let cpu = gateway.process.cpu() - before;
                 sent += outcome.answered;
                 samples.push(Sample::of(gateway, outcome, cpu));
@@ -134,12 +147,12 @@ impl Run<'_> {
         println!("{opened} connections to the upstream for {sent} requests");
     }
 
-    fn load(&self, part: &Part<'_>, port: u16) -> Outcome {
+    fn load(&self, part: &Part<'_>, port: u16, seconds: f64) -> Outcome {
         let mut arguments = vec!["generate".to_owned()];
         for (name, value) in [
             ("--port", port.to_string()),
             ("--clients", self.options.clients.to_string()),
-            ("--seconds", self.options.seconds.to_string()),
+            ("--seconds", seconds.to_string()),
             ("--rate", part.rate.to_string()),
             ("--tokens", part.tokens.to_str().unwrap().to_owned()),
         ] {
