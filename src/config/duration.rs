@@ -12,7 +12,9 @@ pub(crate) struct Period(pub(crate) Duration);
 
 /// Why a text is not a duration.
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{0:?} is not a duration: write a number and a unit (ms, s, m, h, d), as in \"15s\"")]
+#[error(
+    "{0:?} is not a duration: write a number and a unit (ms, s, m, h, d), as in \"15s\", a century at most"
+)]
 pub(crate) struct PeriodError(String);
 
 const UNITS: [(&str, u64); 5] = [
@@ -22,6 +24,9 @@ const UNITS: [(&str, u64); 5] = [
     ("s", 1000),
     ("ms", 1),
 ];
+
+/// A century: what is added to a point in time must not run over its end.
+const LONGEST: u64 = 36_525 * 86_400_000;
 
 impl Period {
     pub(crate) const fn millis(millis: u64) -> Self {
@@ -61,7 +66,7 @@ fn parse_millis(text: &str) -> Option<u64> {
         total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(*unit)?)?;
         rest = next;
     }
-    (last_unit != u64::MAX).then_some(total)
+    (last_unit != u64::MAX && total <= LONGEST).then_some(total)
 }
 
 impl fmt::Display for Period {
@@ -145,6 +150,7 @@ mod tests {
             "5s5s",
             "99999999999999999999s",
             "18446744073709551615h",
+            "36525d1ms",
         ] {
             assert!(text.parse::<Period>().is_err(), "{text:?}");
         }
