@@ -18,7 +18,8 @@
 //! CPU time too, and yet it is not the choice: a connection stays where the kernel put it, and a proxy
 //! in front brings few of them. With a single HTTP/2 connection of 16 streams, the added p99.9 was
 //! 25.7 to 29.0 ms with a runtime for each core and 4.6 to 17.2 ms with work-stealing, which spreads
-//! its streams; with 64 connections neither was better at p99 in all modes. Whoever wants that model
+//! its streams; with 64 connections neither was better at p99 in all modes. (The one that was measured had
+//! caches and upstream connections of its own for each core, and neither admin port nor reload.) Whoever wants that model
 //! has it: several gateways with `workers = 1` behind one balancer.
 //!
 //! `cargo bench --bench load -- --gateway one=PATH --gateway other=PATH --workers 2 --only 'h1, same token, closed'`

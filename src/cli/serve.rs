@@ -106,9 +106,10 @@ fn raise_descriptors() {
 /// Binds every address, then serves; `args` say what is read again when the configuration changes.
 pub(super) fn start(setup: Setup, args: Option<ConfigArgs>) -> Result<Running, StartError> {
     let server = setup.server.clone();
-    let public = bind("server.listen", server.listen)?;
+    // The admin port first: who finds the public one open finds both.
     let admin = server.admin.map(|address| bind("server.admin", address));
     let admin = admin.transpose()?;
+    let public = bind("server.listen", server.listen)?;
     let address = local(&public, server.listen);
     let admin_address = admin.as_ref().map(|listener| local(listener, address));
     let (admin_trigger, admin_drain) = drain();
