@@ -17,7 +17,9 @@ use crate::{
 };
 #[cfg(feature = "gateway")]
 use crate::{
-    limit::rate::RateLimited, mutate::managed_headers::HeaderError, policy::cross_site::CrossSite,
+    limit::rate::RateLimited,
+    mutate::{managed_headers::HeaderError, role_wish::RoleWishError},
+    policy::cross_site::CrossSite,
     request::RequestError,
 };
 
@@ -44,6 +46,8 @@ enum Cause {
     RateLimited(RateLimited),
     #[cfg(feature = "gateway")]
     Request(RequestError),
+    #[cfg(feature = "gateway")]
+    RoleWish(RoleWishError),
     #[cfg(feature = "gateway")]
     RouteNotFound,
     SessionTokenMissing,
@@ -101,6 +105,7 @@ impl Rejection {
             Cause::Denied(_) => "the policy",
             Cause::Header(_) => "the headers for the upstream",
             Cause::TemplateToken(_) => "the template token",
+            Cause::RoleWish(_) => "the wished role",
             Cause::LayerMissing => "the set-up",
         }
     }
@@ -119,6 +124,8 @@ impl Rejection {
             Cause::RateLimited(_) => "rate-limited",
             #[cfg(feature = "gateway")]
             Cause::Request(error) => error.slug(),
+            #[cfg(feature = "gateway")]
+            Cause::RoleWish(error) => error.slug(),
             #[cfg(feature = "gateway")]
             Cause::RouteNotFound => "route-not-found",
             Cause::SessionTokenMissing => "session-token-missing",
@@ -148,6 +155,10 @@ impl Rejection {
             }
             #[cfg(feature = "gateway")]
             Cause::Request(_) => StatusCode::BAD_REQUEST,
+            #[cfg(feature = "gateway")]
+            Cause::RoleWish(RoleWishError::Repeated) => StatusCode::BAD_REQUEST,
+            #[cfg(feature = "gateway")]
+            Cause::RoleWish(RoleWishError::NotAllowed) => StatusCode::FORBIDDEN,
             #[cfg(feature = "gateway")]
             Cause::RouteNotFound => StatusCode::NOT_FOUND,
             #[cfg(feature = "client")]
@@ -284,6 +295,13 @@ impl From<RequestError> for Rejection {
 }
 
 #[cfg(feature = "gateway")]
+impl From<RoleWishError> for Rejection {
+    fn from(error: RoleWishError) -> Self {
+        Self(Cause::RoleWish(error))
+    }
+}
+
+#[cfg(feature = "gateway")]
 impl From<HeaderError> for Rejection {
     fn from(error: HeaderError) -> Self {
         Self(Cause::Header(error))
@@ -323,6 +341,8 @@ impl std::error::Error for Rejection {
             Cause::RateLimited(error) => Some(error),
             #[cfg(feature = "gateway")]
             Cause::Request(error) => Some(error),
+            #[cfg(feature = "gateway")]
+            Cause::RoleWish(error) => Some(error),
             #[cfg(feature = "gateway")]
             Cause::RouteNotFound => None,
             Cause::LayerMissing | Cause::SessionTokenMissing => None,

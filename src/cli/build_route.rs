@@ -62,6 +62,7 @@ impl<'a> RouteParts<'a> {
             rule: self.rule(settings, &sources)?,
             headers: HeaderSet::new(settings.headers.clone()),
             token_header: settings.token.as_ref().map(|token| token.header.clone()),
+            hasura: settings.hasura,
             credential: match settings.credential {
                 CredentialSetting::Forward => CredentialFate::Forward,
                 CredentialSetting::Remove => CredentialFate::Remove(sources),

@@ -12,6 +12,7 @@ mod duration;
 mod env;
 mod error;
 mod file;
+mod hasura;
 mod header;
 mod load;
 mod log;

@@ -63,6 +63,9 @@ pub(crate) struct RouteSection {
     /// The template token that the upstream gets.
     #[serde(default)]
     pub(crate) token: Option<TokenSection>,
+    /// Whether the upstream is a Hasura in JWT mode: a caller may wish for a role that the token allows.
+    #[serde(default)]
+    pub(crate) hasura: bool,
     /// What becomes of the caller's own credential: removed, but forwarded where auth is none.
     #[serde(default)]
     pub(crate) credential: Option<CredentialFate>,
@@ -115,6 +118,7 @@ impl RouteSection {
             upstream: None,
             require: None,
             token: None,
+            hasura: false,
             credential: None,
             headers: headers(),
             verify: None,

@@ -7,7 +7,7 @@ use http::{HeaderName, Method, header::AUTHORIZATION};
 use super::{
     checks,
     error::Findings,
-    pattern,
+    hasura, pattern,
     rate::RateLimitSection,
     route::{Auth, CredentialFate, RouteSection},
     session::{CredentialSettings, SessionSettings, VerifyMode, check_credentials},
@@ -32,6 +32,7 @@ pub(crate) struct RouteSettings {
     pub(crate) upstream: String,
     pub(crate) require: Vec<Requirement>,
     pub(crate) token: Option<TokenSettings>,
+    pub(crate) hasura: bool,
     pub(crate) credential: CredentialFate,
     /// Sorted by name; each name once.
     pub(crate) headers: Vec<(HeaderName, HeaderSource)>,
@@ -83,6 +84,7 @@ impl RouteSection {
         let (verify, credentials) = self.check_proof(place, context.session, findings);
         self.check_session_use(place, findings);
         self.check_credential(place, findings);
+        hasura::check(self, place, findings);
         if let Some(parties) = &self.authorized_parties {
             checks::parties(&key("authorized_parties"), parties, findings);
         }
@@ -99,6 +101,7 @@ impl RouteSection {
                 Some(require) => require.check(&key("require"), findings),
                 None => Vec::new(),
             },
+            hasura: self.hasura,
             credential: self.credential.unwrap_or(CredentialFate::Remove),
             headers: self.check_headers(place, findings),
             verify,

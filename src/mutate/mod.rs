@@ -3,7 +3,11 @@
 #[cfg(feature = "gateway")]
 pub(crate) mod claim_header;
 #[cfg(feature = "gateway")]
+pub(crate) mod hasura_roles;
+#[cfg(feature = "gateway")]
 pub(crate) mod managed_headers;
+#[cfg(feature = "gateway")]
+pub(crate) mod role_wish;
 #[cfg(feature = "gateway")]
 pub(crate) mod strip_prefix;
 #[cfg(feature = "client")]

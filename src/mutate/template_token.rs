@@ -6,6 +6,8 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::HeaderValue;
 use serde::Deserialize;
 
+#[cfg(feature = "gateway")]
+use super::hasura_roles::HasuraRoles;
 use super::token_key::{TokenKey, TokenQuery};
 use crate::{
     cache::{
@@ -30,6 +32,8 @@ struct Minted {
     bearer: HeaderValue,
     #[cfg(feature = "gateway")]
     value: HeaderValue,
+    #[cfg(feature = "gateway")]
+    hasura_roles: HasuraRoles,
     expires_at: Timestamp,
 }
 
@@ -97,6 +101,12 @@ impl TemplateToken {
         self.0.value.clone()
     }
 
+    /// Returns the roles that the token allows in Hasura.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn hasura_roles(&self) -> &HasuraRoles {
+        &self.0.hasura_roles
+    }
+
     /// Returns the token's `exp`.
     pub fn expires_at(&self) -> Timestamp {
         self.0.expires_at
@@ -111,6 +121,8 @@ impl TemplateToken {
             bearer: secret_value(format!("Bearer {jwt}"))?,
             #[cfg(feature = "gateway")]
             value: secret_value(jwt.clone())?,
+            #[cfg(feature = "gateway")]
+            hasura_roles: HasuraRoles::of(&jwt),
             jwt,
             expires_at,
         })))

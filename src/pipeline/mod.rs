@@ -10,7 +10,7 @@ use std::{net::IpAddr, sync::Arc};
 use http::{HeaderMap, HeaderValue, header::ORIGIN, request::Parts};
 
 use crate::{
-    mutate::managed_headers::ManagedNames,
+    mutate::{managed_headers::ManagedNames, role_wish::RoleWish},
     policy::cors::{Preflight, preflight_for},
     reject::Rejection,
     request::{CanonicalRequest, ForwardedFor, Peer, RequestError, TrustedProxies, join_cookies},
@@ -61,6 +61,7 @@ impl<U> Pipeline<U> {
         peer: &Peer,
         parts: &mut Parts,
     ) -> Result<Passed<U>, Refusal<U>> {
+        RoleWish::keep(parts);
         self.managed.strip(&mut parts.headers);
         join_cookies(parts);
         let request = self.canonical(parts).map_err(Refusal::before_route)?;

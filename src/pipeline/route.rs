@@ -8,7 +8,12 @@ use http::{
 use crate::{
     credential::{Carrier, Sources, remove_credentials, strip_query},
     limit::rate::RateLimits,
-    mutate::{managed_headers::HeaderSet, strip_prefix::Prefix, template_token::TemplateToken},
+    mutate::{
+        managed_headers::HeaderSet,
+        role_wish::{RoleWish, X_HASURA_ROLE},
+        strip_prefix::Prefix,
+        template_token::TemplateToken,
+    },
     policy::{
         cors::Cors,
         cross_site::SameSite,
@@ -28,6 +33,8 @@ pub(crate) struct Route<U> {
     pub(crate) headers: HeaderSet,
     /// The header that carries the template token, where the route mints one.
     pub(crate) token_header: Option<HeaderName>,
+    /// Whether the caller may wish for a role that the token allows.
+    pub(crate) hasura: bool,
     pub(crate) credential: CredentialFate,
     pub(crate) strip_headers: Vec<HeaderName>,
     /// `None`: requests that a cookie authenticates may come from any site.
@@ -106,6 +113,7 @@ impl<U> Route<U> {
         if let Some(session) = &decision.session {
             self.headers.set(session, &mut parts.headers)?;
         }
+        self.write_role(decision.token.as_ref(), parts)?;
         self.write_token(decision.token.as_ref(), &mut parts.headers);
         Ok(())
     }
@@ -126,6 +134,19 @@ impl<U> Route<U> {
             };
             let target = PathAndQuery::try_from(target).map_err(|_| RequestError::Query)?;
             parts.uri = Uri::from(target);
+        }
+        Ok(())
+    }
+
+    /// Passes on the role that the caller wishes for, where the token allows it.
+    fn write_role(
+        &self,
+        token: Option<&TemplateToken>,
+        parts: &mut Parts,
+    ) -> Result<(), Rejection> {
+        let wish = parts.extensions.remove::<RoleWish>();
+        if let Some(wish) = wish.filter(|_| self.hasura) {
+            parts.headers.insert(X_HASURA_ROLE, wish.grant(token)?);
         }
         Ok(())
     }

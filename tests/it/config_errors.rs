@@ -72,9 +72,9 @@ fn unknown_keys_are_errors_at_every_level() {
                 ["unknown key", "url"],
             ),
             (
-                "[[route]]\npath = \"/*\"\nhasura = true\n",
+                "[[route]]\npath = \"/*\"\nnhost = true\n",
                 3,
-                "route[0].hasura",
+                "route[0].nhost",
                 ["unknown key", ""],
             ),
             (

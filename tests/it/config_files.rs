@@ -12,6 +12,19 @@ fn the_minimal_file_works() {
 }
 
 #[test]
+fn the_files_for_neighbours_are_without_a_complaint() {
+    for name in ["hasura", "postgrest", "supabase"] {
+        let file = format!("config/{name}.toml");
+        let run = run(
+            &["check", "-c", &file],
+            &[("CLERK_SECRET_KEY", "sk_test_a")],
+        );
+        assert_eq!(run.status, 0, "{name}: {}", run.stderr);
+        assert!(!run.stderr.contains("error"), "{name}: {}", run.stderr);
+    }
+}
+
+#[test]
 fn the_full_file_gives_exactly_the_defaults() {
     let values = |run: &Run| -> Vec<String> {
         let value = |line: &str| line.split("  # ").next().unwrap().trim_end().to_owned();

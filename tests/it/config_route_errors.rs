@@ -119,6 +119,30 @@ fn bad_tokens_and_headers_are_errors() {
                 ["not a lifetime", "30s"],
             ),
             (
+                "[[route]]\npath = \"/\"\nhasura = true\n",
+                3,
+                "route[0].hasura",
+                ["template token", "add token"],
+            ),
+            (
+                "[[route]]\npath = \"/\"\nhasura = true\ntoken = { template = \"a\" }\nheaders = { \"x-hasura-role\" = \"org_role\" }\n",
+                5,
+                "route[0].headers.x-hasura-role",
+                ["wishes for", "remove one"],
+            ),
+            (
+                "[[route]]\npath = \"/\"\nhasura = true\ntoken = { template = \"a\" }\nstrip_headers = [\"X-Hasura-Role\"]\n",
+                5,
+                "route[0].strip_headers[0]",
+                ["wishes for", "remove one"],
+            ),
+            (
+                "[[route]]\npath = \"/\"\nhasura = true\ntoken = { template = \"a\", header = \"X-Hasura-Role\" }\n",
+                4,
+                "route[0].token.header",
+                ["wishes for", "remove one"],
+            ),
+            (
                 "[[route]]\npath = \"/\"\nheaders = { \"X A\" = \"user_id\" }\n",
                 3,
                 "route[0].headers.X A",

@@ -23,6 +23,7 @@ require = { role = "org:owner" }
 path = "/app/*"
 methods = ["GET"]
 token = { template = "hasura" }
+hasura = true
 strip_prefix = "/app"
 "#;
 
@@ -104,6 +105,19 @@ async fn what_is_refused_is_status_1_with_the_check_and_the_reason() {
             vec!["GET", "/owners/x", "--token", token],
             "the policy",
             "role-missing",
+            403,
+        ),
+        (
+            vec![
+                "GET",
+                "/app/x",
+                "--token",
+                token,
+                "-H",
+                "X-Hasura-Role: admin",
+            ],
+            "the wished role",
+            "hasura-role-not-allowed",
             403,
         ),
     ] {

@@ -24,6 +24,7 @@ mod gateway_process;
 mod gateway_refusals;
 mod grpc;
 mod guards;
+mod hasura_roles;
 mod http2;
 mod jwks;
 mod keys;

@@ -1,0 +1,58 @@
+//! The role that a caller wishes to have in Hasura: it goes on only where the minted token allows it.
+
+use http::{HeaderName, HeaderValue, request::Parts};
+
+use super::template_token::TemplateToken;
+
+/// The one header of Hasura's that a caller may send.
+pub(crate) const X_HASURA_ROLE: HeaderName = HeaderName::from_static("x-hasura-role");
+
+/// The wish, kept in the request's extensions while its headers are stripped.
+#[derive(Clone, Debug)]
+pub(crate) enum RoleWish {
+    One(HeaderValue),
+    Several,
+}
+
+/// Why a wish is refused.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum RoleWishError {
+    /// The minted token does not allow the role, or there is no such token.
+    #[error("the template token does not allow the role in x-hasura-role")]
+    NotAllowed,
+    /// There is more than one.
+    #[error("x-hasura-role is there more than once")]
+    Repeated,
+}
+
+impl RoleWish {
+    /// Keeps the wish aside, where there is one; in another spelling it is none.
+    pub(crate) fn keep(parts: &mut Parts) {
+        let mut values = parts.headers.get_all(X_HASURA_ROLE).iter();
+        let wish = match (values.next(), values.next()) {
+            (None, _) => return,
+            (Some(role), None) => Self::One(role.clone()),
+            (Some(_), Some(_)) => Self::Several,
+        };
+        parts.extensions.insert(wish);
+    }
+
+    /// Returns the role where the token allows it.
+    pub(crate) fn grant(self, token: Option<&TemplateToken>) -> Result<HeaderValue, RoleWishError> {
+        let Self::One(role) = self else {
+            return Err(RoleWishError::Repeated);
+        };
+        let allowed = token.is_some_and(|token| token.hasura_roles().allow(role.as_bytes()));
+        allowed.then_some(role).ok_or(RoleWishError::NotAllowed)
+    }
+}
+
+impl RoleWishError {
+    /// Returns the reason slug.
+    pub(crate) fn slug(self) -> &'static str {
+        match self {
+            Self::NotAllowed => "hasura-role-not-allowed",
+            Self::Repeated => "hasura-role-repeated",
+        }
+    }
+}
