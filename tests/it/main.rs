@@ -22,6 +22,7 @@ mod explain;
 mod gateway_headers;
 mod gateway_process;
 mod gateway_refusals;
+mod graphql_gateway;
 mod grpc;
 mod guards;
 mod hasura_roles;
