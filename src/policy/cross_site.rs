@@ -11,7 +11,7 @@ use std::{
 use futures_util::FutureExt;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response,
-    header::{HOST, ORIGIN, UPGRADE},
+    header::{HOST, ORIGIN, SEC_WEBSOCKET_KEY, UPGRADE},
 };
 use tower_http::csrf::{Csrf, CsrfLayer};
 use tower_layer::Layer;
@@ -48,7 +48,7 @@ impl SameSite {
     /// Tells whether a request is one to judge: one that may change something.
     pub(crate) fn concerns(method: &Method, headers: &HeaderMap) -> bool {
         let is_safe = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
-        !is_safe || headers.contains_key(UPGRADE)
+        !is_safe || is_upgrade(headers)
     }
 
     /// Judges a request to `host`; a safe method passes, unless it asks for an upgrade.
@@ -64,7 +64,7 @@ impl SameSite {
     ) -> Result<(), CrossSite> {
         // What is upgraded writes as well as it reads, and a WebSocket begins with a GET. In HTTP/2 it is a
         // CONNECT, which no route takes.
-        let judged = match headers.contains_key(UPGRADE) {
+        let judged = match is_upgrade(headers) {
             true => &Method::POST,
             false => method,
         };
@@ -103,6 +103,11 @@ impl Service<Request<()>> for Passed {
     fn call(&mut self, _: Request<()>) -> Self::Future {
         ready(Ok(Response::new(())))
     }
+}
+
+/// A proxy that asks for a decision keeps `Upgrade` to itself; what a browser sends with it no page can leave out.
+fn is_upgrade(headers: &HeaderMap) -> bool {
+    headers.contains_key(UPGRADE) || headers.contains_key(SEC_WEBSOCKET_KEY)
 }
 
 #[cfg(test)]
@@ -150,8 +155,10 @@ mod tests {
             assert_eq!(judged(Method::POST, pairs), passes, "{pairs:?}");
             assert_eq!(judged(Method::DELETE, pairs), passes, "{pairs:?}");
             assert!(judged(Method::GET, pairs), "{pairs:?}");
-            let upgrade = [pairs, &[("upgrade", "websocket")]].concat();
-            assert_eq!(judged(Method::GET, &upgrade), passes, "{upgrade:?}");
+            for sign in [("upgrade", "websocket"), ("sec-websocket-key", "a2V5")] {
+                let upgrade = [pairs, &[sign]].concat();
+                assert_eq!(judged(Method::GET, &upgrade), passes, "{upgrade:?}");
+            }
         }
     }
 }

@@ -1,10 +1,10 @@
 //! nginx as the upstream: each way in which it frames an answer.
 
-use std::{fmt::Write, net::SocketAddr, path::Path, process::Command};
+use std::{fmt::Write, net::SocketAddr, path::Path};
 
 use crate::support::{
     process::{Running, folder, free_address},
-    programs::{curl, text},
+    programs::{curl, program, text},
     scene::{Scene, Setting},
     upstream::Upstream,
 };
@@ -30,10 +30,7 @@ impl Site {
         }
         let file = folder.join("nginx.conf");
         std::fs::write(&file, configuration(address, &folder)).unwrap();
-        let mut nginx = Command::new("nginx");
-        // Debian puts it where only root's PATH leads.
-        let path = std::env::var("PATH").unwrap_or_default();
-        nginx.env("PATH", format!("{path}:/usr/sbin"));
+        let mut nginx = program("nginx");
         nginx.args(["-e", "stderr", "-c", text(&file)]);
         let nginx = Running::start(nginx, address);
         let setting = Setting {

@@ -1,4 +1,4 @@
-//! Programs that the tests ask from outside: curl, and openssl for certificates.
+//! Programs that the tests ask from outside: curl, openssl for certificates, and other proxies.
 
 use std::{
     path::{Path, PathBuf},
@@ -27,6 +27,16 @@ pub(crate) fn output(command: &mut Command) -> (bool, String) {
 pub(crate) fn curl(arguments: &[&str]) -> (bool, String) {
     let mut curl = Command::new("curl");
     output(curl.args(["-sS", "--max-time", "20"]).args(arguments))
+}
+
+/// A program of Debian's, or one that pip has put beside the tests.
+pub(crate) fn program(name: &str) -> Command {
+    let mut command = Command::new(name);
+    // Debian puts servers where only root's PATH leads.
+    let path = std::env::var("PATH").unwrap_or_default();
+    let pip = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/strangers/.venv/bin");
+    command.env("PATH", format!("{}:{path}:/usr/sbin", pip.display()));
+    command
 }
 
 impl Certificate {
