@@ -44,6 +44,7 @@
 //! | `policy` | may they ([`Requirement`], [`Denied`]) |
 //! | `mutate` | what the service behind is told: managed headers, [`TemplateToken`] |
 //! | `reject` | which response a refusal is ([`Rejection`]): every refusal's status |
+//! | `decision` | answers other programs by the same stages: their question in, their answer out |
 //! | `proxy` | sends it on, and joins what is upgraded; knows nothing of authentication |
 //! | `limit` | how much of anything one client may take |
 //!
@@ -75,6 +76,9 @@ pub mod cli;
 mod config;
 #[cfg(feature = "gateway")]
 mod server;
+
+#[cfg(feature = "gateway")]
+mod decision;
 
 #[cfg(feature = "axum")]
 pub mod extract;

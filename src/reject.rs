@@ -35,10 +35,14 @@ pub struct Rejection(Cause);
 
 #[derive(Clone, Debug)]
 enum Cause {
+    #[cfg(feature = "gateway")]
+    CallerNotTrusted,
     Credential(CredentialError),
     #[cfg(feature = "gateway")]
     CrossSite(CrossSite),
     Denied(Denied),
+    #[cfg(feature = "gateway")]
+    EndpointNotFound,
     #[cfg(feature = "gateway")]
     Header(HeaderError),
     LayerMissing,
@@ -73,6 +77,18 @@ impl Rejection {
         Self(Cause::RouteNotFound)
     }
 
+    /// Who asks is none of those who may.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn caller_not_trusted() -> Self {
+        Self(Cause::CallerNotTrusted)
+    }
+
+    /// No decision endpoint has this path.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn endpoint_not_found() -> Self {
+        Self(Cause::EndpointNotFound)
+    }
+
     /// Tells whether the request merely presents no credential.
     #[cfg(feature = "axum")]
     pub(crate) fn is_signed_out(&self) -> bool {
@@ -96,6 +112,7 @@ impl Rejection {
     #[cfg(feature = "gateway")]
     pub(crate) fn stage(&self) -> &'static str {
         match &self.0 {
+            Cause::CallerNotTrusted | Cause::EndpointNotFound => "the decision endpoint",
             Cause::Request(_) => "the canonical request",
             Cause::RouteNotFound => "the routes",
             Cause::RateLimited(_) => "the rate limit",
@@ -113,10 +130,14 @@ impl Rejection {
     /// Returns the reason slug, as in `token-expired`: Clerk's own where Clerk has one.
     pub fn reason(&self) -> &'static str {
         match &self.0 {
+            #[cfg(feature = "gateway")]
+            Cause::CallerNotTrusted => "caller-not-trusted",
             Cause::Credential(error) => error.slug(),
             #[cfg(feature = "gateway")]
             Cause::CrossSite(_) => "cross-site-request",
             Cause::Denied(denied) => denied.slug(),
+            #[cfg(feature = "gateway")]
+            Cause::EndpointNotFound => "decision-endpoint-not-found",
             #[cfg(feature = "gateway")]
             Cause::Header(error) => error.slug(),
             Cause::LayerMissing => "layer-missing",
@@ -141,7 +162,9 @@ impl Rejection {
             Cause::Credential(_) | Cause::SessionTokenMissing => StatusCode::UNAUTHORIZED,
             Cause::Denied(_) => StatusCode::FORBIDDEN,
             #[cfg(feature = "gateway")]
-            Cause::CrossSite(_) | Cause::Header(_) => StatusCode::FORBIDDEN,
+            Cause::CallerNotTrusted | Cause::CrossSite(_) | Cause::Header(_) => {
+                StatusCode::FORBIDDEN
+            }
             Cause::LayerMissing => StatusCode::INTERNAL_SERVER_ERROR,
             #[cfg(feature = "gateway")]
             Cause::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -160,7 +183,7 @@ impl Rejection {
             #[cfg(feature = "gateway")]
             Cause::RoleWish(RoleWishError::NotAllowed) => StatusCode::FORBIDDEN,
             #[cfg(feature = "gateway")]
-            Cause::RouteNotFound => StatusCode::NOT_FOUND,
+            Cause::EndpointNotFound | Cause::RouteNotFound => StatusCode::NOT_FOUND,
             #[cfg(feature = "client")]
             Cause::TemplateToken(error) => template_token_status(error),
             Cause::Verify(error) => verify_status(error),
@@ -216,6 +239,8 @@ impl Rejection {
     /// One sentence a status: the code tells the rest, and nothing of what was presented.
     fn detail(&self) -> &'static str {
         match &self.0 {
+            #[cfg(feature = "gateway")]
+            Cause::CallerNotTrusted => "Nobody at this address may ask for decisions.",
             Cause::LayerMissing => "The server is set up wrongly; its log says how.",
             Cause::SessionTokenMissing => "The request presents no session token.",
             _ => match self.status() {
@@ -344,7 +369,7 @@ impl std::error::Error for Rejection {
             #[cfg(feature = "gateway")]
             Cause::RoleWish(error) => Some(error),
             #[cfg(feature = "gateway")]
-            Cause::RouteNotFound => None,
+            Cause::CallerNotTrusted | Cause::EndpointNotFound | Cause::RouteNotFound => None,
             Cause::LayerMissing | Cause::SessionTokenMissing => None,
             #[cfg(feature = "client")]
             Cause::TemplateToken(error) => Some(error),

@@ -9,6 +9,7 @@ use secrecy::ExposeSecret;
 use super::build_route::RouteParts;
 use crate::{
     config::{ConfigError, CredentialSettings, KeySettings, Loaded, RouteSettings, Settings},
+    decision::Decider,
     handle::{CacheSettings, Clerk, ClerkBuilder, SetupError},
     mutate::managed_headers::ManagedNames,
     pipeline::Pipeline,
@@ -120,6 +121,23 @@ pub(super) fn pipeline(
         notes_clients: settings.log.access.is_some(),
         clock: clerk.clock().clone(),
     })
+}
+
+/// Makes what answers those who ask for decisions, where anybody may.
+///
+/// # Errors
+///
+/// Networks that are everybody's.
+pub(super) fn decider(loaded: &Loaded) -> Result<Option<Decider>, ConfigError> {
+    let decision = &loaded.settings.decision;
+    if !decision.is_on() {
+        return Ok(None);
+    }
+    let callers = TrustedProxies::new(decision.trusted_callers.clone()).map_err(|error| {
+        let fix = "name the networks of those who ask";
+        loaded.refuse("decision.trusted_callers", error.to_string(), fix)
+    })?;
+    Ok(Some(Decider::new(callers)))
 }
 
 /// Makes what the public listener speaks.
@@ -257,7 +275,7 @@ fn setup_key(error: &SetupError) -> &'static str {
     }
 }
 
-fn refuse(loaded: &Loaded, key: &str, error: &SetupError) -> ConfigError {
+pub(super) fn refuse(loaded: &Loaded, key: &str, error: &SetupError) -> ConfigError {
     let fix = match error {
         SetupError::Key(_) => {
             "give the PEM public key, or the JWKS, of the Clerk dashboard's API keys page"

@@ -142,7 +142,7 @@ fn token_request(token: &TokenSettings) -> TokenRequest {
     }
 }
 
-fn source(settings: &CredentialSettings) -> Source {
+pub(super) fn source(settings: &CredentialSettings) -> Source {
     match settings {
         CredentialSettings::Bearer => Source::Bearer,
         CredentialSettings::Cookie => Source::Cookie,

@@ -1,6 +1,7 @@
 //! The command line: a file a command.
 
 mod build;
+mod build_hasura;
 mod build_route;
 mod check;
 mod check_online;

@@ -27,8 +27,8 @@ use crate::{
     limit::connections::PerAddress,
     proxy::{End, Tunnels},
     server::{
-        Admin, Drain, DrainTrigger, Drained, ListenError, Listener, Reload, ServeLimits, bind,
-        drain, serve,
+        Admin, Decisions, Drain, DrainTrigger, Drained, ListenError, Listener, Reload, ServeLimits,
+        bind, drain, serve,
     },
     telemetry::exporter::{self, Exporter},
 };
@@ -60,6 +60,7 @@ pub(super) struct Running {
     /// The admin port answers until the public one has drained: `/readyz` says so meanwhile.
     admin_trigger: DrainTrigger,
     public: JoinHandle<Drained>,
+    decisions: Option<JoinHandle<Drained>>,
     tunnels: Tunnels,
     others: Vec<JoinHandle<()>>,
     drain_timeout: Duration,
@@ -109,6 +110,9 @@ pub(super) fn start(setup: Setup, args: Option<ConfigArgs>) -> Result<Running, S
     // The admin port first: who finds the public one open finds both.
     let admin = server.admin.map(|address| bind("server.admin", address));
     let admin = admin.transpose()?;
+    let decisions = setup.decision.listen;
+    let decisions = decisions.map(|address| bind("decision.listen", address));
+    let decisions = decisions.transpose()?;
     let public = bind("server.listen", server.listen)?;
     let address = local(&public, server.listen);
     let admin_address = admin.as_ref().map(|listener| local(listener, address));
@@ -128,6 +132,14 @@ pub(super) fn start(setup: Setup, args: Option<ConfigArgs>) -> Result<Running, S
         per_address: PerAddress::new(server.max_connections_per_address, proxies),
     };
     let mut others = vec![tokio::spawn(warm(current.clerk.clone()))];
+    let decisions = decisions.map(|socket| {
+        let listener = Listener::plain("decision", socket, limits(&server));
+        tokio::spawn(serve(
+            listener,
+            Decisions::new(gateway.clone()),
+            drain.clone(),
+        ))
+    });
     let reload = reload(setup, args, &mut others);
     if let Some(listener) = admin {
         let exporter = exporter::install()?;
@@ -147,6 +159,7 @@ pub(super) fn start(setup: Setup, args: Option<ConfigArgs>) -> Result<Running, S
         trigger,
         admin_trigger,
         public: tokio::spawn(serve(listener, gateway, drain)),
+        decisions,
         tunnels,
         others,
         drain_timeout: server.drain_timeout,
@@ -198,6 +211,11 @@ impl Running {
         self.trigger.begin();
         self.tunnels.end(End::GoingAway);
         let drained = self.public.await;
+        if let Some(decisions) = self.decisions
+            && let Err(error) = decisions.await
+        {
+            tracing::error!(%error, "the decision listener ended abnormally");
+        }
         let left = deadline.saturating_duration_since(Instant::now());
         self.tunnels.ended(left).await;
         self.admin_trigger.begin();

@@ -9,11 +9,11 @@ use aws_lc_rs::digest::Digest;
 
 use super::{
     build::{self, Upstreams},
-    check,
+    build_hasura, check,
     config_args::{ConfigArgs, report},
 };
 use crate::{
-    config::{ConfigError, FilesSeen, Loaded, ServerSettings},
+    config::{ConfigError, DecisionSettings, FilesSeen, Loaded, ServerSettings},
     handle::Clerk,
     proxy::Tunnels,
     server::{Current, Gateway, Transport},
@@ -26,6 +26,7 @@ pub(super) struct Setup {
     pub(super) transport: Transport,
     pub(super) tunnels: Tunnels,
     pub(super) server: ServerSettings,
+    pub(super) decision: DecisionSettings,
     made: Made,
 }
 
@@ -35,6 +36,7 @@ struct Made {
     clerk_fingerprint: Digest,
     upstreams: Upstreams,
     server: ServerSettings,
+    decision: DecisionSettings,
     files: FilesSeen,
 }
 
@@ -61,6 +63,7 @@ impl Setup {
             transport: build::transport(loaded)?,
             tunnels,
             server: loaded.settings.server.clone(),
+            decision: loaded.settings.decision.clone(),
             made,
         })
     }
@@ -98,12 +101,15 @@ fn made(
         shown: check::table(&loaded.provenance),
         unrouted: RouteCounter::new("none"),
         access: build::access_log(loaded)?,
+        decider: build::decider(loaded)?,
+        hasura: build_hasura::webhook(loaded, &clerk)?,
     };
     let made = Made {
         clerk,
         clerk_fingerprint,
         upstreams,
         server: loaded.settings.server.clone(),
+        decision: loaded.settings.decision.clone(),
         files,
     };
     Ok((made, current))
@@ -143,6 +149,12 @@ impl Reloader {
         for key in running.server.restart_only(&made.server) {
             tracing::warn!(config.key = %format_args!("server.{key}"), "changed, but only a restart can change it");
         }
+        for key in running.decision.restart_only(&made.decision) {
+            tracing::warn!(
+                config.key = key,
+                "changed, but only a restart can change it"
+            );
+        }
         for upstream in &current.upstreams {
             upstream.watch();
         }
@@ -150,6 +162,7 @@ impl Reloader {
         *running = Made {
             // What a restart is needed for is compared with what the process began with.
             server: running.server.clone(),
+            decision: running.decision.clone(),
             ..made
         };
         tracing::info!("configuration reloaded");

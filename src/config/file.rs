@@ -5,8 +5,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    cache::CacheSection, clerk::ClerkSection, env::KnownKeys, log::LogSection, route::RouteSection,
-    server::ServerSection, session::SessionSection, upstream::UpstreamSection,
+    cache::CacheSection, clerk::ClerkSection, decision::DecisionSection, env::KnownKeys,
+    log::LogSection, route::RouteSection, server::ServerSection, session::SessionSection,
+    upstream::UpstreamSection,
 };
 
 /// The configuration file of clerk-gateway.
@@ -21,6 +22,8 @@ pub(crate) struct File {
     pub(crate) cache: CacheSection,
     /// The gateway itself.
     pub(crate) server: ServerSection,
+    /// Where other programs ask whether a request may pass.
+    pub(crate) decision: DecisionSection,
     /// What is written of each request.
     pub(crate) log: LogSection,
     /// The services behind the gateway.
@@ -30,8 +33,8 @@ pub(crate) struct File {
 }
 
 /// The sections, in the file's order.
-pub(crate) const SECTIONS: [&str; 7] = [
-    "clerk", "session", "cache", "server", "log", "upstream", "route",
+pub(crate) const SECTIONS: [&str; 8] = [
+    "clerk", "session", "cache", "server", "decision", "log", "upstream", "route",
 ];
 
 impl File {

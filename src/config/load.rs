@@ -141,6 +141,7 @@ fn read_sections(document: &mut Document<'_>, findings: &mut Findings) -> File {
         session: document.section("session", findings),
         cache: document.section("cache", findings),
         server: document.section("server", findings),
+        decision: document.section("decision", findings),
         log: document.section("log", findings),
         upstream: document.entries("upstream", || UpstreamSection::at(""), findings),
         route: document.entries("route", RouteSection::everything, findings),

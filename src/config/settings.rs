@@ -8,8 +8,10 @@ use crate::proxy::UpstreamConfig;
 use super::{
     cache::CacheSettings,
     clerk::ClerkSettings,
+    decision::DecisionSettings,
     error::Findings,
     file::File,
+    hasura_webhook::HasuraContext,
     log::LogSettings,
     route::Auth,
     route_check::{RouteContext, RouteSettings, check_distinct},
@@ -26,10 +28,11 @@ pub(crate) struct Settings {
     pub(crate) session: SessionSettings,
     pub(crate) cache: CacheSettings,
     pub(crate) server: ServerSettings,
+    pub(crate) decision: DecisionSettings,
     pub(crate) log: LogSettings,
-    /// Never empty; each name once.
+    /// Each name once; empty only where decisions are all that is made.
     pub(crate) upstreams: Vec<UpstreamConfig>,
-    /// Never empty; no two are met by the same requests.
+    /// Empty only where Hasura's webhook is all that there is; no two are met by the same requests.
     pub(crate) routes: Vec<RouteSettings>,
 }
 
@@ -57,6 +60,13 @@ impl Settings {
         let clerk = file.clerk.check(findings);
         let session = file.session.check(findings);
         let server = file.server.check(findings);
+        let cache = file.cache.settings();
+        let hasura = HasuraContext {
+            session: &session,
+            authorized_parties: file.clerk.authorized_parties.as_deref(),
+            session_ttl: cache.session_ttl,
+        };
+        let decision = file.decision.check(&hasura, findings);
         let log = file.log.check(findings);
         let upstreams = upstream::check_all(&file.upstream, findings);
         let routes = check_routes(file, &session, findings);
@@ -64,8 +74,9 @@ impl Settings {
         let settings = Self {
             clerk: clerk?,
             session,
-            cache: file.cache.settings(),
+            cache,
             server: server?,
+            decision: decision?,
             log,
             upstreams,
             routes,
@@ -123,6 +134,10 @@ fn check_routes(
     session: &SessionSettings,
     findings: &mut Findings,
 ) -> Vec<RouteSettings> {
+    if file.route.is_empty() && file.upstream.is_empty() && file.decision.hasura.is_some() {
+        // The webhook has a policy of its own.
+        return Vec::new();
+    }
     if file.route.is_empty() && !findings.is_broken("upstream") {
         let (what, fix) = match file.upstream.len() {
             0 => (
@@ -163,7 +178,9 @@ fn check_secret_key(file: &File, findings: &mut Findings) {
         |mode: Option<VerifyMode>| mode.unwrap_or(file.session.verify) == VerifyMode::SessionsApi;
     let mut protected = file.route.iter().filter(|route| route.auth != Auth::None);
     let minting = file.route.iter().position(|route| route.token.is_some());
-    let (why, fix) = if protected.any(|route| asks(route.verify)) {
+    let hasura = file.decision.hasura.as_ref();
+    let hasura = hasura.is_some_and(|hasura| asks(hasura.verify));
+    let (why, fix) = if hasura || protected.any(|route| asks(route.verify)) {
         (
             "is missing, and verify = \"sessions-api\" needs it".to_owned(),
             "set CLERK_SECRET_KEY or clerk.secret_key_file, or set session.verify = \"networkless\"",

@@ -61,22 +61,23 @@ impl ClaimHeader {
         &self,
         claims: &Map<String, Value>,
     ) -> Result<Option<HeaderValue>, HeaderError> {
-        match (self.find(claims), &self.absent) {
+        match (find(&self.path, claims), &self.absent) {
             (Some(claim), _) => self.form.write(claim).map(Some),
             (None, Absent::Drop) => Ok(None),
             (None, Absent::Refuse) => Err(HeaderError::ClaimMissing),
             (None, Absent::Default(text)) => header_value(text).map(Some),
         }
     }
+}
 
-    fn find<'a>(&self, claims: &'a Map<String, Value>) -> Option<&'a Value> {
-        let (first, rest) = self.path.split_first()?;
-        let start = claims.get(first)?;
-        let found = rest
-            .iter()
-            .try_fold(start, |claim, name| claim.get(name.as_str()))?;
-        (!found.is_null()).then_some(found)
-    }
+/// Finds a claim by the names on the way to it; null is as good as absent.
+pub(crate) fn find<'a>(path: &[String], claims: &'a Map<String, Value>) -> Option<&'a Value> {
+    let (first, rest) = path.split_first()?;
+    let start = claims.get(first)?;
+    let found = rest
+        .iter()
+        .try_fold(start, |claim, name| claim.get(name.as_str()))?;
+    (!found.is_null()).then_some(found)
 }
 
 impl ClaimForm {

@@ -17,8 +17,8 @@ pub(crate) enum RoleWish {
 /// Why a wish is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum RoleWishError {
-    /// The minted token does not allow the role, or there is no such token.
-    #[error("the template token does not allow the role in x-hasura-role")]
+    /// It is not among the roles that the caller may have.
+    #[error("the caller may not have the role in x-hasura-role")]
     NotAllowed,
     /// There is more than one.
     #[error("x-hasura-role is there more than once")]

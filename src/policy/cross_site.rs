@@ -36,6 +36,19 @@ pub(crate) struct CrossSite;
 #[derive(Clone, Debug)]
 struct Passed;
 
+/// Refuses what a page of another site made, where only `Sec-Fetch-Site` can tell.
+///
+/// # Errors
+///
+/// [`CrossSite`] where it does.
+pub(crate) fn refuse_other_sites(headers: &HeaderMap) -> Result<(), CrossSite> {
+    let mut sites = headers.get_all(SEC_FETCH_SITE).iter();
+    match sites.any(|site| site == "cross-site") {
+        true => Err(CrossSite),
+        false => Ok(()),
+    }
+}
+
 impl SameSite {
     /// Takes the origins whose pages may make requests, beside the request's own host.
     pub(crate) fn new(trusted: Vec<String>) -> Self {

@@ -32,7 +32,7 @@ pub(crate) fn join_cookies(parts: &mut Parts) {
 /// # Errors
 ///
 /// [`RequestError::TooManyCookies`].
-pub(super) fn check_cookies(headers: &HeaderMap) -> Result<(), RequestError> {
+pub(crate) fn check_cookies(headers: &HeaderMap) -> Result<(), RequestError> {
     let pairs = |value: &HeaderValue| {
         // What is too short for that many is not looked at.
         let is_long = value.len() > 2 * MAX_COOKIES;

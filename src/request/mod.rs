@@ -4,6 +4,7 @@ mod cookies;
 mod forwarded;
 mod forwarded_header;
 mod framing;
+mod hasura_body;
 mod host;
 mod path;
 mod peer;
@@ -15,11 +16,11 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri, Version, header::HOST, request::Parts, uri::PathAndQuery};
 
-use cookies::check_cookies;
-pub(crate) use cookies::join_cookies;
+pub(crate) use cookies::{check_cookies, join_cookies};
 pub(crate) use forwarded::{ForwardedFor, is_forwarding_name};
 use framing::check_framing_names;
 pub(crate) use framing::{FramingError, HeadFault, check_framing};
+pub(crate) use hasura_body::{HasuraBodyError, hasura_headers};
 pub(crate) use host::Host;
 pub(crate) use path::{PathError, canonical_path, decoded_bytes};
 pub(crate) use peer::{Peer, Scheme, TrustedProxies};
@@ -43,6 +44,9 @@ pub(crate) enum RequestError {
     /// `Transfer-Encoding` and `Content-Length` leave the body's end open.
     #[error("the body's framing is ambiguous")]
     Framing(#[source] FramingError),
+    /// The body of a question of Hasura's is not one.
+    #[error("hasura's question cannot be read")]
+    Hasura(#[source] HasuraBodyError),
     /// The head's bytes can be read in more than one way.
     #[error("the head is ambiguous")]
     Head(#[source] HeadFault),
@@ -79,6 +83,7 @@ impl RequestError {
             Self::Framing(_) | Self::Head(HeadFault::Framing) => "request-ambiguous-framing",
             Self::Head(HeadFault::Fragment) => "request-ambiguous-target",
             Self::Head(HeadFault::Line) => "request-ambiguous-head",
+            Self::Hasura(error) => error.slug(),
             Self::Host => "request-ambiguous-host",
             Self::Method => "request-ambiguous-method",
             Self::MethodNotAllowed => "method-not-allowed",

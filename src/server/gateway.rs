@@ -14,9 +14,11 @@ use hyper::{body::Incoming, service::Service};
 use super::{
     access_line::{Ended, Line},
     connection::ConnectionInfo,
+    hasura_webhook::HasuraWebhook,
     request_id::{RequestId, X_REQUEST_ID},
 };
 use crate::{
+    decision::Decider,
     handle::Clerk,
     layer::ResponseBody,
     pipeline::{ClientAddress, Passed, Pipeline, Refusal, Route},
@@ -54,6 +56,10 @@ pub(crate) struct Current {
     /// Counts what no route answers.
     pub(crate) unrouted: RouteCounter,
     pub(crate) access: Option<AccessLog>,
+    /// `None`: nobody may ask for decisions.
+    pub(crate) decider: Option<Decider>,
+    /// `None`: Hasura asks nothing.
+    pub(crate) hasura: Option<HasuraWebhook>,
 }
 
 type Answer = Response<ResponseBody<ProxyBody>>;

@@ -3,8 +3,10 @@
 mod access_line;
 mod admin;
 mod connection;
+mod decisions;
 mod drain;
 mod gateway;
+mod hasura_webhook;
 mod listen;
 mod preface;
 mod request_id;
@@ -14,8 +16,10 @@ mod wire;
 
 pub(crate) use admin::{Admin, Reload};
 pub(crate) use connection::Transport;
+pub(crate) use decisions::Decisions;
 pub(crate) use drain::{Drain, DrainTrigger, Drained, drain};
 pub(crate) use gateway::{Current, Gateway, Target};
+pub(crate) use hasura_webhook::HasuraWebhook;
 pub(crate) use listen::{ListenError, bind};
 pub(crate) use serve::{Listener, ServeLimits, serve};
 pub(crate) use tls::{CertificatePem, ClientCertificates, Presence, Tls, TlsError, TlsIdentity};

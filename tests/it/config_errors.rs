@@ -60,9 +60,9 @@ fn unknown_keys_are_errors_at_every_level() {
                 ["unknown section", "did you mean server?"],
             ),
             (
-                "[decision]\nlisten = 1\n",
+                "[decided]\nlisten = 1\n",
                 1,
-                "decision",
+                "decided",
                 ["unknown section", "the sections are"],
             ),
             (

@@ -13,7 +13,7 @@ fn the_minimal_file_works() {
 
 #[test]
 fn the_files_for_neighbours_are_without_a_complaint() {
-    for name in ["hasura", "postgrest", "supabase"] {
+    for name in ["hasura", "hasura-webhook", "postgrest", "supabase"] {
         let file = format!("config/{name}.toml");
         let run = run(
             &["check", "-c", &file],

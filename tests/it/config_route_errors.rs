@@ -175,3 +175,90 @@ fn bad_tokens_and_headers_are_errors() {
         ],
     );
 }
+
+#[test]
+fn bad_policies_of_hasuras_webhook_are_errors() {
+    assert_refused(
+        "hasura",
+        &[
+            (
+                "[decision.hasura]\ndefault_role = \"a\"\n",
+                1,
+                "decision.hasura",
+                ["nowhere to ask", "decision.listen"],
+            ),
+            (
+                "[decision]\nlisten = \"127.0.0.1:1\"\n[decision.hasura]\ndefalt_role = \"x\"\n",
+                4,
+                "decision.hasura.defalt_role",
+                ["unknown key", "default_role"],
+            ),
+            (
+                "[decision]\nlisten = \"127.0.0.1:1\"\n[decision.hasura]\ndefault_role = \" a\"\n",
+                4,
+                "decision.hasura.default_role",
+                ["not a role", "as Hasura has it"],
+            ),
+            (
+                "[decision]\nlisten = \"127.0.0.1:1\"\n[decision.hasura]\nmax_body_bytes = 0\n",
+                4,
+                "decision.hasura.max_body_bytes",
+                ["no body", "1_048_576"],
+            ),
+            (
+                "[decision]\nlisten = \"127.0.0.1:1\"\n[decision.hasura]\nroles = [\"\"]\n",
+                4,
+                "decision.hasura.roles",
+                ["not a role", "as Hasura has it"],
+            ),
+            (
+                "[decision]\nlisten = \"127.0.0.1:1\"\n[decision.hasura]\nroles = {}\n",
+                4,
+                "decision.hasura.roles",
+                ["either a claim or a field", "org_role"],
+            ),
+            (
+                "[decision]\nlisten = \"127.0.0.1:1\"\n[decision.hasura]\nroles = { claim = \"a\", field = \"org_role\" }\n",
+                4,
+                "decision.hasura.roles",
+                ["either a claim or a field", "a list of roles"],
+            ),
+            (
+                "[decision]\nlisten = \"127.0.0.1:1\"\n[decision.hasura]\nroles = { claim = \"a..b\" }\n",
+                4,
+                "decision.hasura.roles.claim",
+                ["empty name", "metadata.hasura_roles"],
+            ),
+            (
+                "[decision]\nlisten = \"127.0.0.1:1\"\n[decision.hasura]\nroles = \"admin\"\n",
+                4,
+                "decision.hasura.roles",
+                ["a list of roles", "org_role"],
+            ),
+            (
+                "[decision]\nlisten = \"127.0.0.1:1\"\n[decision.hasura]\nvariables = { \"X-Foo\" = \"user_id\" }\n",
+                4,
+                "decision.hasura.variables.X-Foo",
+                ["begin with X-Hasura-", "X-Hasura-Department"],
+            ),
+            (
+                "[decision]\nlisten = \"127.0.0.1:1\"\n[decision.hasura]\nvariables = { \"x-hasura-role\" = \"org_role\" }\n",
+                4,
+                "decision.hasura.variables.x-hasura-role",
+                ["already", "another name"],
+            ),
+            (
+                "[decision]\nlisten = \"127.0.0.1:1\"\n[decision.hasura]\nvariables = { \"X-Hasura-A\" = \"org_id\", \"x-hasura-a\" = \"org_id\" }\n",
+                4,
+                "decision.hasura.variables.x-hasura-a",
+                ["twice", "remove one"],
+            ),
+            (
+                "[decision]\nlisten = \"127.0.0.1:1\"\n[decision.hasura]\ncredentials = [{ header = \"x-id\" }]\n",
+                4,
+                "decision.hasura.credentials",
+                ["anybody", "cookie"],
+            ),
+        ],
+    );
+}

@@ -1,6 +1,7 @@
 //! Hasura in JWT mode behind a route: the role that a caller wishes for, and nothing else of Hasura's.
 
-use clerk_gateway::sandbox::SeedTemplate;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use clerk_gateway::sandbox::{Sandbox, SeedTemplate};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -194,4 +195,21 @@ async fn signed_out_no_role_can_be_wished_for() {
     let answer = scene.get("/v1/graphql", &["X-Hasura-Role: user"]);
     assert_eq!(status_of(&answer), 401, "{answer}");
     assert_eq!(scene.upstream.hits(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ready_made_template_has_what_hasura_asks_for() {
+    let sandbox = Sandbox::builder().start().await.unwrap();
+    let token = sandbox.template_token(sandbox.session_id(), "hasura");
+    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap());
+    let claims: Value = serde_json::from_slice(&payload.unwrap()).unwrap();
+    let hasura = claims[CLAIMS].as_object().unwrap();
+    let roles = hasura["x-hasura-allowed-roles"].as_array().unwrap();
+    assert!(!roles.is_empty() && roles.iter().all(Value::is_string));
+    assert!(roles.contains(&hasura["x-hasura-default-role"]));
+    // Hasura reads no other variable that is not text.
+    let mut others = hasura
+        .iter()
+        .filter(|(name, _)| *name != "x-hasura-allowed-roles");
+    assert!(others.all(|(name, value)| name.starts_with("x-hasura-") && value.is_string()));
 }

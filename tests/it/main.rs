@@ -26,6 +26,7 @@ mod graphql_gateway;
 mod grpc;
 mod guards;
 mod hasura_roles;
+mod hasura_webhook;
 mod http2;
 mod jwks;
 mod keys;

@@ -1,0 +1,107 @@
+//! The decision listener as a service: who asks, what about, and what they are told.
+
+use std::{convert::Infallible, future::Future, pin::Pin, time::Instant};
+
+use bytes::Bytes;
+use http::{Request, Response, request::Parts};
+use http_body_util::Full;
+use hyper::{body::Incoming, service::Service};
+
+use super::{
+    connection::ConnectionInfo,
+    gateway::{Current, Gateway},
+    hasura_webhook::HasuraWebhook,
+    request_id::{RequestId, X_REQUEST_ID},
+};
+use crate::{
+    decision::X_CLERK_AUTH_REASON,
+    problem::Form,
+    reject::Rejection,
+    request::{Peer, RequestError, retain_trace},
+};
+
+/// Answers callers' questions by what the gateway runs with.
+#[derive(Clone)]
+pub(crate) struct Decisions(Gateway);
+
+impl Decisions {
+    pub(crate) fn new(gateway: Gateway) -> Self {
+        Self(gateway)
+    }
+}
+
+impl Service<Request<Incoming>> for Decisions {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let current = self.0.current();
+        Box::pin(async move { Ok(answer(&current, request).await.map(Full::new)) })
+    }
+}
+
+/// A question, and who asks it.
+pub(super) struct Question<'a> {
+    pub(super) peer: &'a Peer,
+    pub(super) id: &'a RequestId,
+    pub(super) began: Instant,
+}
+
+async fn answer(current: &Current, request: Request<Incoming>) -> Response<Bytes> {
+    let began = Instant::now();
+    let (mut asking, body) = request.into_parts();
+    let Some(connection) = asking.extensions.remove::<ConnectionInfo>() else {
+        return Rejection::layer_missing().to_response();
+    };
+    let id = RequestId::sent(&asking.headers).unwrap_or_else(RequestId::new);
+    let question = Question {
+        peer: &connection.peer,
+        id: &id,
+        began,
+    };
+    let mut answer = match endpoint(current, &connection, &mut asking) {
+        Ok(hasura) => hasura.answer(current, (asking, body), &question).await,
+        Err(rejection) => refuse(current, &rejection, &id),
+    };
+    answer.headers_mut().insert(X_REQUEST_ID, id.value());
+    answer
+}
+
+/// Finds what is asked, for those who may ask.
+fn endpoint<'a>(
+    current: &'a Current,
+    connection: &ConnectionInfo,
+    asking: &mut Parts,
+) -> Result<&'a HasuraWebhook, Rejection> {
+    let decider = current.decider.as_ref();
+    if !decider.is_some_and(|decider| decider.may_ask(connection.peer.address())) {
+        return Err(Rejection::caller_not_trusted());
+    }
+    let hasura = current.hasura.as_ref();
+    let hasura = hasura.filter(|_| asking.uri.path() == "/hasura");
+    let hasura = hasura.ok_or_else(Rejection::endpoint_not_found)?;
+    if let Some(fault) = connection.fault {
+        return Err(RequestError::Head(fault).into());
+    }
+    retain_trace(&mut asking.headers);
+    Ok(hasura)
+}
+
+/// Refuses a question that is about no request.
+fn refuse(current: &Current, rejection: &Rejection, id: &RequestId) -> Response<Bytes> {
+    tracing::info!(
+        request.id = id.as_str(),
+        clerk.reason = rejection.reason(),
+        status = rejection.status().as_u16(),
+        "question refused"
+    );
+    let reason = rejection.reason();
+    current.unrouted.decided("refuse", reason);
+    current.unrouted.answered(rejection.status());
+    let problem = rejection.problem(Some(id.as_str()));
+    let mut answer = problem.to_response_in(Form::Problem);
+    let reason = http::HeaderValue::from_static(reason);
+    answer.headers_mut().insert(X_CLERK_AUTH_REASON, reason);
+    answer
+}
