@@ -167,6 +167,15 @@ async fn a_session_is_told_in_variables_that_are_text() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_callers_request_id_is_not_taken_for_hasuras() {
+    let hook = Hook::start("anonymous = true").await;
+    let told = hook.get(&["X-Request-Id: 0123456789abcdef0123456789abcdef"]);
+    assert_eq!(told.status, 200);
+    assert!(told.head.contains("x-request-id: "), "{}", told.head);
+    assert!(!told.head.contains("0123456789abcdef"), "{}", told.head);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_answer_is_never_believed_for_longer_than_the_token_lives() {
     let hook = Hook::start("verify = \"networkless\"").await;
     let now = |claims: &Value| claims["iat"].as_i64().unwrap();
