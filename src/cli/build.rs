@@ -3,7 +3,10 @@
 use std::{collections::HashMap, sync::Arc};
 
 use aws_lc_rs::digest::Digest;
-use http::{HeaderName, header::AUTHORIZATION};
+use http::{
+    HeaderName,
+    header::{AUTHORIZATION, COOKIE},
+};
 use secrecy::ExposeSecret;
 
 use super::build_route::RouteParts;
@@ -11,7 +14,7 @@ use crate::{
     config::{ConfigError, CredentialSettings, KeySettings, Loaded, RouteSettings, Settings},
     decision::Decider,
     handle::{CacheSettings, Clerk, ClerkBuilder, SetupError},
-    mutate::managed_headers::ManagedNames,
+    mutate::{managed_headers::ManagedNames, role_wish::X_HASURA_ROLE},
     pipeline::Pipeline,
     proxy::{self, BodyLimits, ReverseProxy, Tunnels, Upstream},
     request::TrustedProxies,
@@ -84,11 +87,14 @@ pub(super) fn pipeline(
             path: route.path.clone(),
             methods: route.methods.clone(),
         };
-        let (_, upstream) = upstreams
-            .get(&route.upstream)
-            .ok_or_else(|| loaded.refuse(&key, "names no upstream".to_owned(), "name one"))?;
+        let upstream = route.upstream.as_ref().map(|name| {
+            let found = upstreams
+                .get(name)
+                .map(|(_, upstream)| Arc::clone(upstream));
+            found.ok_or_else(|| loaded.refuse(&key, "names no upstream".to_owned(), "name one"))
+        });
         let target = Target {
-            upstream: Arc::clone(upstream),
+            upstream: upstream.transpose()?,
             proxy: proxy.clone(),
             counter: RouteCounter::new(&route.path),
             body: body_limits(route, settings),
@@ -128,7 +134,10 @@ pub(super) fn pipeline(
 /// # Errors
 ///
 /// Networks that are everybody's.
-pub(super) fn decider(loaded: &Loaded) -> Result<Option<Decider>, ConfigError> {
+pub(super) fn decider(
+    loaded: &Loaded,
+    proxies: &TrustedProxies,
+) -> Result<Option<Decider>, ConfigError> {
     let decision = &loaded.settings.decision;
     if !decision.is_on() {
         return Ok(None);
@@ -137,7 +146,24 @@ pub(super) fn decider(loaded: &Loaded) -> Result<Option<Decider>, ConfigError> {
         let fix = "name the networks of those who ask";
         loaded.refuse("decision.trusted_callers", error.to_string(), fix)
     })?;
-    Ok(Some(Decider::new(callers)))
+    let names = answered_names(&loaded.settings);
+    Ok(Some(Decider::new(callers, proxies, names)))
+}
+
+/// Every header that some route gives to an upstream or keeps from it; answers to proxies say all of them.
+fn answered_names(settings: &Settings) -> Vec<HeaderName> {
+    let mut names = vec![AUTHORIZATION, COOKIE];
+    for route in &settings.routes {
+        names.extend(route.headers.iter().map(|(name, _)| name.clone()));
+        names.extend(route.token.iter().map(|token| token.header.clone()));
+        names.extend(route.strip_headers.iter().cloned());
+        names.extend(route.hasura.then_some(X_HASURA_ROLE));
+        names.extend(route.credentials.iter().filter_map(|source| match source {
+            CredentialSettings::Header(name) => Some(name.clone()),
+            _ => None,
+        }));
+    }
+    names
 }
 
 /// Makes what the public listener speaks.

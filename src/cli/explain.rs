@@ -170,20 +170,22 @@ async fn explain(pipeline: &Pipeline<Target>, peer: &Peer, parts: Parts) -> Expl
     let mut parts = parts;
     let decided = pipeline.decide(peer, &mut parts).await;
     let route = match &decided {
-        Ok(Passed::Forward(route) | Passed::Preflight(route, _)) => Some(route.as_ref()),
+        Ok(Passed::Forward(route, _) | Passed::Preflight(route, _)) => Some(route.as_ref()),
         Err(refusal) => refusal.route.as_deref(),
     };
     let mut explanation = Explanation {
         request: format!("{} {}", presented.method, presented.uri.path()),
         route: route.map(|route| route.name.clone()),
-        upstream: route.map(|route| route.target.upstream.name().to_owned()),
+        upstream: route
+            .and_then(|route| route.target.upstream.as_ref())
+            .map(|upstream| upstream.name().to_owned()),
         credential: credential(route, &presented, pipeline.client(peer, &presented)),
         decision: "allow",
         refusal: None,
         forwarded: None,
     };
     match &decided {
-        Ok(Passed::Forward(route)) => {
+        Ok(Passed::Forward(route, _)) => {
             explanation.forwarded = Some(Forwarded {
                 line: format!("{} {}", parts.method, parts.uri),
                 headers: redacted(&parts.headers, route.token_header.as_ref()),

@@ -94,14 +94,15 @@ fn made(
     };
     let none = Upstreams::new();
     let upstreams = build::upstreams(loaded, previous.map_or(&none, |made| &made.upstreams))?;
+    let pipeline = build::pipeline(loaded, &clerk, &upstreams, tunnels)?;
     let current = Current {
-        pipeline: build::pipeline(loaded, &clerk, &upstreams, tunnels)?,
+        decider: build::decider(loaded, &pipeline.trusted_proxies)?,
+        pipeline,
         clerk: clerk.clone(),
         upstreams: upstreams.values().map(|(_, up)| Arc::clone(up)).collect(),
         shown: check::table(&loaded.provenance),
         unrouted: RouteCounter::new("none"),
         access: build::access_log(loaded)?,
-        decider: build::decider(loaded)?,
         hasura: build_hasura::webhook(loaded, &clerk)?,
     };
     let made = Made {

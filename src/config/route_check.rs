@@ -28,8 +28,8 @@ pub(crate) struct RouteSettings {
     /// `None`: any. Never empty.
     pub(crate) methods: Option<Vec<Method>>,
     pub(crate) auth: Auth,
-    /// The name of an upstream that exists.
-    pub(crate) upstream: String,
+    /// The name of an upstream that exists; `None` where there is none at all, and decisions are all that is made.
+    pub(crate) upstream: Option<String>,
     pub(crate) require: Vec<Requirement>,
     pub(crate) token: Option<TokenSettings>,
     pub(crate) hasura: bool,
@@ -56,6 +56,8 @@ pub(crate) struct RouteContext<'a> {
     pub(crate) session: &'a SessionSettings,
     pub(crate) authorized_parties: Option<&'a [String]>,
     pub(crate) upstreams: &'a [&'a str],
+    /// Whether decisions are made for others, who have upstreams of their own.
+    pub(crate) decides: bool,
 }
 
 impl RouteSection {
@@ -96,7 +98,7 @@ impl RouteSection {
             path: self.path.clone(),
             methods,
             auth: self.auth,
-            upstream: self.check_upstream(place, context.upstreams, findings),
+            upstream: self.check_upstream(place, context, findings),
             require: match &self.require {
                 Some(require) => require.check(&key("require"), findings),
                 None => Vec::new(),
@@ -164,14 +166,21 @@ impl RouteSection {
         }
     }
 
-    fn check_upstream(&self, place: &str, known: &[&str], findings: &mut Findings) -> String {
+    fn check_upstream(
+        &self,
+        place: &str,
+        context: &RouteContext<'_>,
+        findings: &mut Findings,
+    ) -> Option<String> {
+        let known = context.upstreams;
         let key = format!("{place}.upstream");
         let names = known.join(", ");
         if findings.is_broken("upstream") {
-            return String::new();
+            return None;
         }
         match &self.upstream {
-            Some(name) if known.contains(&name.as_str()) => return name.clone(),
+            Some(name) if known.contains(&name.as_str()) => return Some(name.clone()),
+            None if known.is_empty() && context.decides => return None,
             Some(name) if known.is_empty() => {
                 let what = format!("no [[upstream]] is named {name:?}; there is none at all");
                 findings.problem(&key, what, "add it, with name and url");
@@ -189,7 +198,7 @@ impl RouteSection {
                 findings.problem(&key, "is missing, and there are several upstreams", fix);
             }
         }
-        String::new()
+        None
     }
 
     fn check_headers(

@@ -140,6 +140,10 @@ fn check_routes(
     }
     if file.route.is_empty() && !findings.is_broken("upstream") {
         let (what, fix) = match file.upstream.len() {
+            0 if file.decision.listen.is_some() => (
+                "there is no route, so there is nothing to decide",
+                "add a [[route]], as with path = \"/*\"",
+            ),
             0 => (
                 "there is neither a route nor an upstream, so there is nothing to protect",
                 "add [[upstream]] and [[route]], or use --upstream URL",
@@ -156,6 +160,7 @@ fn check_routes(
         session,
         authorized_parties: file.clerk.authorized_parties.as_deref(),
         upstreams: &names,
+        decides: file.decision.listen.is_some(),
     };
     check_distinct(&file.route, findings);
     file.route

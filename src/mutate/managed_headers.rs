@@ -105,6 +105,12 @@ impl ManagedNames {
         name.is_some_and(|name| self.names.iter().any(|ours| ours.as_bytes() == name))
     }
 
+    /// Returns the managed names among `headers`, as they are spelled there.
+    pub(crate) fn found_in(&self, headers: &HeaderMap) -> Vec<HeaderName> {
+        let ours = |name: &&HeaderName| self.contains(name.as_str());
+        headers.keys().filter(ours).cloned().collect()
+    }
+
     /// Drops every managed name from `headers`.
     pub(crate) fn strip(&self, headers: &mut HeaderMap) {
         let forged = |headers: &HeaderMap| {

@@ -16,6 +16,7 @@ use crate::{
     request::{CanonicalRequest, ForwardedFor, Peer, RequestError, TrustedProxies, join_cookies},
     route::Table,
     rule::{Decision, RequestHead},
+    session::Session,
     telemetry::traffic,
     time::Clock,
 };
@@ -48,8 +49,8 @@ pub(crate) struct Refusal<U> {
 
 /// What becomes of a request that is not refused.
 pub(crate) enum Passed<U> {
-    /// It goes on, along its route.
-    Forward(Arc<Route<U>>),
+    /// It goes on, along its route, as somebody or as nobody.
+    Forward(Arc<Route<U>>, Option<Session>),
     /// It is a CORS preflight, which these headers answer.
     Preflight(Arc<Route<U>>, HeaderMap),
 }
@@ -61,11 +62,21 @@ impl<U> Pipeline<U> {
         peer: &Peer,
         parts: &mut Parts,
     ) -> Result<Passed<U>, Refusal<U>> {
+        self.decide_behind(&self.trusted_proxies, peer, parts).await
+    }
+
+    /// Decides as [`Pipeline::decide`] does, where other proxies are to be believed.
+    pub(crate) async fn decide_behind(
+        &self,
+        proxies: &TrustedProxies,
+        peer: &Peer,
+        parts: &mut Parts,
+    ) -> Result<Passed<U>, Refusal<U>> {
         RoleWish::keep(parts);
         self.managed.strip(&mut parts.headers);
         join_cookies(parts);
         let request = self.canonical(parts).map_err(Refusal::before_route)?;
-        let from = ForwardedFor::resolve(peer, &request, &parts.headers, &self.trusted_proxies);
+        let from = ForwardedFor::resolve(peer, &request, &parts.headers, proxies);
         if self.notes_clients {
             parts.extensions.insert(ClientAddress(from.client()));
         }
@@ -75,11 +86,13 @@ impl<U> Pipeline<U> {
         }
         let route = self.route(&request)?;
         let decided = match self.permit(&route, &request, &from, &parts.headers).await {
-            Ok(decision) => route.write(&decision, &request, &from, parts),
+            Ok(decision) => route
+                .write(&decision, &request, &from, parts)
+                .map(|()| decision.session),
             Err(rejection) => Err(rejection),
         };
         match decided {
-            Ok(()) => Ok(Passed::Forward(route)),
+            Ok(session) => Ok(Passed::Forward(route, session)),
             Err(rejection) => Err(Refusal {
                 sign_in: route.sign_in(&rejection, &request, &from, &parts.headers),
                 ..Refusal::of(route, rejection)
@@ -115,7 +128,7 @@ impl<U> Pipeline<U> {
             }
             _ => {
                 route.write(&Decision::signed_out(), request, from, parts)?;
-                Ok(Passed::Forward(Arc::clone(route)))
+                Ok(Passed::Forward(Arc::clone(route), None))
             }
         }
     }

@@ -6,6 +6,7 @@ mod forwarded_header;
 mod framing;
 mod hasura_body;
 mod host;
+mod original;
 mod path;
 mod peer;
 mod spelling;
@@ -22,6 +23,7 @@ use framing::check_framing_names;
 pub(crate) use framing::{FramingError, HeadFault, check_framing};
 pub(crate) use hasura_body::{HasuraBodyError, hasura_headers};
 pub(crate) use host::Host;
+pub(crate) use original::OriginalError;
 pub(crate) use path::{PathError, canonical_path, decoded_bytes};
 pub(crate) use peer::{Peer, Scheme, TrustedProxies};
 pub(crate) use spelling::same_prefix;
@@ -62,6 +64,9 @@ pub(crate) enum RequestError {
     /// `CONNECT` would open a tunnel, and `TRACE` would show the client what the gateway adds.
     #[error("the method is not allowed")]
     MethodNotAllowed,
+    /// A caller of the decision endpoints does not say clearly which request it asks about.
+    #[error("the request that is asked about is unclear")]
+    Original(#[source] OriginalError),
     /// The path could mean another thing to the upstream.
     #[error("the path is ambiguous")]
     Path(#[source] PathError),
@@ -87,6 +92,7 @@ impl RequestError {
             Self::Host => "request-ambiguous-host",
             Self::Method => "request-ambiguous-method",
             Self::MethodNotAllowed => "method-not-allowed",
+            Self::Original(_) => "request-ambiguous-original",
             Self::Path(_) => "request-ambiguous-path",
             Self::Query => "request-ambiguous-query",
             Self::Target => "request-ambiguous-target",

@@ -25,7 +25,7 @@ impl Scheme {
         }
     }
 
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         [Self::Http, Self::Https]
             .into_iter()
             .find(|scheme| text.eq_ignore_ascii_case(scheme.as_str()))
@@ -45,6 +45,14 @@ impl Peer {
     /// Returns the address, an IPv4 one in IPv6 clothes as itself.
     pub(crate) fn address(&self) -> IpAddr {
         self.address
+    }
+
+    /// Returns the same peer as one that speaks `scheme`.
+    pub(crate) fn speaking(&self, scheme: Scheme) -> Self {
+        Self {
+            scheme,
+            ..self.clone()
+        }
     }
 
     /// Takes the peer's address and the scheme that it speaks.
@@ -79,6 +87,11 @@ impl TrustedProxies {
             Some(network) => Err(TrustsEveryone(*network)),
             None => Ok(Self(networks.into())),
         }
+    }
+
+    /// Returns these and `others` together.
+    pub(crate) fn and(&self, others: &Self) -> Self {
+        Self(self.0.iter().chain(&others.0).copied().collect())
     }
 
     /// Tells whether the address, an IPv4 one in IPv6 clothes included, is a trusted proxy's.

@@ -3,7 +3,12 @@
 use std::{convert::Infallible, future::Future, pin::Pin, time::Instant};
 
 use bytes::Bytes;
-use http::{Request, Response, request::Parts};
+use http::{
+    HeaderValue, Request, Response,
+    header::{CONNECTION, ORIGIN},
+    request::Parts,
+};
+use http_body::Body;
 use http_body_util::Full;
 use hyper::{body::Incoming, service::Service};
 
@@ -12,9 +17,11 @@ use super::{
     gateway::{Current, Gateway},
     hasura_webhook::HasuraWebhook,
     request_id::{RequestId, X_REQUEST_ID},
+    verdicts::{judge, told},
 };
 use crate::{
-    decision::X_CLERK_AUTH_REASON,
+    decision::{Decider, Dialect, Verdict, X_CLERK_AUTH_REASON},
+    pipeline::Refusal,
     problem::Form,
     reject::Rejection,
     request::{Peer, RequestError, retain_trace},
@@ -62,11 +69,26 @@ async fn answer(current: &Current, request: Request<Incoming>) -> Response<Bytes
         began,
     };
     let mut answer = match endpoint(current, &connection, &mut asking) {
-        Ok(hasura) => hasura.answer(current, (asking, body), &question).await,
+        Ok(Endpoint::Hasura(hasura)) => hasura.answer(current, (asking, body), &question).await,
+        Ok(Endpoint::Proxies(decider, dialect)) => {
+            let mut answer = proxies(current, (decider, dialect), asking, &question).await;
+            // A question's body is not read here: callers may announce one that they do not send.
+            if !body.is_end_stream() {
+                let close = HeaderValue::from_static("close");
+                answer.headers_mut().insert(CONNECTION, close);
+            }
+            answer
+        }
         Err(rejection) => refuse(current, &rejection, &id),
     };
     answer.headers_mut().insert(X_REQUEST_ID, id.value());
     answer
+}
+
+/// Who answers a question.
+enum Endpoint<'a> {
+    Hasura(&'a HasuraWebhook),
+    Proxies(&'a Decider, Dialect),
 }
 
 /// Finds what is asked, for those who may ask.
@@ -74,19 +96,49 @@ fn endpoint<'a>(
     current: &'a Current,
     connection: &ConnectionInfo,
     asking: &mut Parts,
-) -> Result<&'a HasuraWebhook, Rejection> {
+) -> Result<Endpoint<'a>, Rejection> {
     let decider = current.decider.as_ref();
-    if !decider.is_some_and(|decider| decider.may_ask(connection.peer.address())) {
-        return Err(Rejection::caller_not_trusted());
-    }
-    let hasura = current.hasura.as_ref();
-    let hasura = hasura.filter(|_| asking.uri.path() == "/hasura");
-    let hasura = hasura.ok_or_else(Rejection::endpoint_not_found)?;
+    let decider = decider.filter(|decider| decider.may_ask(connection.peer.address()));
+    let decider = decider.ok_or_else(Rejection::caller_not_trusted)?;
+    let path = asking.uri.path();
+    let hasura = current.hasura.as_ref().filter(|_| path == "/hasura");
+    let endpoint = match (hasura, Dialect::of(path)) {
+        (Some(hasura), _) => Endpoint::Hasura(hasura),
+        (None, Some(dialect)) => Endpoint::Proxies(decider, dialect),
+        (None, None) => return Err(Rejection::endpoint_not_found()),
+    };
     if let Some(fault) = connection.fault {
         return Err(RequestError::Head(fault).into());
     }
     retain_trace(&mut asking.headers);
-    Ok(hasura)
+    Ok(endpoint)
+}
+
+/// Answers a proxy.
+async fn proxies(
+    current: &Current,
+    (decider, dialect): (&Decider, Dialect),
+    asking: Parts,
+    question: &Question<'_>,
+) -> Response<Bytes> {
+    let origin = asking.headers.get(ORIGIN).cloned();
+    let verdict = match dialect.original(question.peer, asking) {
+        Ok(original) => judge(current, decider, original, question).await,
+        Err(error) => {
+            let refusal = Refusal::before_route(Rejection::from(error));
+            current.note_refusal(&refusal, question.id);
+            Verdict::Refused(refusal)
+        }
+    };
+    let mut answer = told(&verdict, dialect, question);
+    if let Verdict::Refused(Refusal {
+        route: Some(route), ..
+    }) = &verdict
+        && let Some(cors) = &route.cors
+    {
+        cors.mark_own(origin.as_ref(), answer.headers_mut());
+    }
+    answer
 }
 
 /// Refuses a question that is about no request.

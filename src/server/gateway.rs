@@ -36,7 +36,8 @@ use crate::{
 
 /// A route's upstream, the proxy that reaches it, and its counter.
 pub(crate) struct Target {
-    pub(crate) upstream: Arc<Upstream>,
+    /// `None`: decisions are all that the gateway makes.
+    pub(crate) upstream: Option<Arc<Upstream>>,
     pub(crate) proxy: ReverseProxy,
     pub(crate) counter: RouteCounter,
     pub(crate) body: BodyLimits,
@@ -172,7 +173,7 @@ impl Current {
         traffic::decided(began.elapsed());
         let client = parts.extensions.remove::<ClientAddress>();
         let (mut answer, route) = match decided {
-            Ok(Passed::Forward(route)) => {
+            Ok(Passed::Forward(route, _)) => {
                 route.target.counter.allowed();
                 let mut answer = forward(&route, parts, body, (form, id)).await;
                 route.target.counter.answered(answer.status());
@@ -202,6 +203,18 @@ impl Current {
     }
 
     fn refuse(&self, refused: Refusal<Target>, form: Form, id: &RequestId) -> Answer {
+        self.note_refusal(&refused, id);
+        let rejection = &refused.rejection;
+        let mut answer = match refused.sign_in {
+            Some(location) => from_bytes(sign_in_redirect(location)),
+            None => refusal(rejection, form, id),
+        };
+        answer.extensions_mut().insert(Reason(rejection.reason()));
+        answer
+    }
+
+    /// Counts and logs a refusal.
+    pub(super) fn note_refusal(&self, refused: &Refusal<Target>, id: &RequestId) {
         let rejection = &refused.rejection;
         tracing::info!(
             request.id = id.as_str(),
@@ -216,12 +229,6 @@ impl Current {
         };
         counter.decided("refuse", rejection.reason());
         counter.answered(rejection.status());
-        let mut answer = match refused.sign_in {
-            Some(location) => from_bytes(sign_in_redirect(location)),
-            None => refusal(rejection, form, id),
-        };
-        answer.extensions_mut().insert(Reason(rejection.reason()));
-        answer
     }
 }
 
@@ -239,35 +246,35 @@ async fn forward(
     (form, id): (Form, &RequestId),
 ) -> Answer {
     let target = &route.target;
+    let Some(upstream) = &target.upstream else {
+        return refusal(&Rejection::route_not_found(), form, id);
+    };
     let began = Instant::now();
-    let sent = target
-        .proxy
-        .send(&target.upstream, parts, body, target.body)
-        .await;
+    let sent = target.proxy.send(upstream, parts, body, target.body).await;
     traffic::upstream(began.elapsed());
     match sent {
         Ok(response) => {
             tracing::debug!(
                 request.id = id.as_str(),
-                upstream = target.upstream.name(),
+                upstream = upstream.name(),
                 status = response.status().as_u16(),
                 "request forwarded"
             );
             response.map(ResponseBody::inner)
         }
-        Err(error) => unreachable_upstream(&error, target, (form, id)),
+        Err(error) => unreachable_upstream(&error, upstream, (form, id)),
     }
 }
 
 fn unreachable_upstream(
     error: &ProxyError,
-    target: &Target,
+    upstream: &Upstream,
     (form, id): (Form, &RequestId),
 ) -> Answer {
     let status = error.status();
     tracing::warn!(
         request.id = id.as_str(),
-        upstream = target.upstream.name(),
+        upstream = upstream.name(),
         reason = error.slug(),
         error = %error,
         cause = std::error::Error::source(error).map(tracing::field::display),

@@ -12,6 +12,7 @@ mod preface;
 mod request_id;
 mod serve;
 mod tls;
+mod verdicts;
 mod wire;
 
 pub(crate) use admin::{Admin, Reload};

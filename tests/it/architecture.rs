@@ -198,6 +198,9 @@ fn refusals_statuses_are_chosen_in_their_rooms() {
         "problem.rs",
         // Hasura takes nothing for a refusal but 401.
         "decision/hasura/",
+        // nginx takes nothing for a refusal but 401 and 403.
+        "decision/nginx.rs",
+        "decision/mod.rs",
         "server/",
         "clerk/",
         "sandbox/",

@@ -14,6 +14,7 @@ mod config;
 mod config_errors;
 mod config_files;
 mod config_route_errors;
+mod decisions;
 mod deploy;
 mod dev;
 mod differential;

@@ -187,8 +187,15 @@ pub(crate) fn run(command: &mut Command) -> (Option<i32>, String, String) {
     (status.code(), text(stdout), text(stderr))
 }
 
-/// Sends raw bytes on a connection of their own and returns the whole answer.
+/// Sends raw bytes on a connection of their own and returns the whole answer, which has no secret.
 pub(crate) fn raw(address: SocketAddr, request: &[u8]) -> String {
+    let answer = exchange(address, request);
+    assert_no_secret("an answer", &answer);
+    answer
+}
+
+/// Sends raw bytes, and returns an answer that may well have a token.
+pub(crate) fn exchange(address: SocketAddr, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     let limit = Some(Duration::from_secs(20));
     stream.set_read_timeout(limit).unwrap();
@@ -196,9 +203,7 @@ pub(crate) fn raw(address: SocketAddr, request: &[u8]) -> String {
     let mut answer = Vec::new();
     // A reset after an answer still leaves the answer.
     let _ = stream.read_to_end(&mut answer);
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    assert_no_secret("an answer", &answer);
-    answer
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 /// Sends a GET with these header lines; the connection is closed after it.
