@@ -6,6 +6,22 @@ use crate::{
 };
 
 #[test]
+fn the_file_for_decisions_works() {
+    let run = run(&["check", "-c", "config/decision.toml"], &GOOD_ENV[..1]);
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    assert!(!run.stderr.contains("warning"), "{}", run.stderr);
+}
+
+#[test]
+fn the_readme_has_every_file() {
+    let readme = include_str!("../../README.md");
+    for entry in std::fs::read_dir("config").unwrap() {
+        let path = entry.unwrap().path().display().to_string();
+        assert!(readme.contains(&format!("]({path})")), "{path}");
+    }
+}
+
+#[test]
 fn the_minimal_file_works() {
     let run = run(&["check", "-c", "config/minimal.toml"], &GOOD_ENV[..1]);
     assert_eq!(run.status, 0, "{}", run.stderr);

@@ -35,6 +35,7 @@ mod layer;
 mod layer_corners;
 mod library_user;
 mod logs;
+mod neighbours;
 mod nginx;
 mod otlp;
 mod outputs;

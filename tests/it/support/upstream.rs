@@ -6,6 +6,11 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+const GRANTED: &[u8] =
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+    Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+
 /// What has arrived, a request a string.
 #[derive(Clone)]
 pub(crate) struct Upstream {
@@ -15,11 +20,33 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     pub(crate) fn start() -> Self {
-        Self::answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        Self::answering(OK)
+    }
+
+    /// Answers as `start` does, but lets a WebSocket be, and sends back what comes.
+    pub(crate) fn echoing() -> Self {
+        Self::by(|stream, request| {
+            if !request
+                .to_lowercase()
+                .contains("\r\nupgrade: websocket\r\n")
+            {
+                return stream.write_all(OK);
+            }
+            stream.write_all(GRANTED)?;
+            let mut back = stream.try_clone()?;
+            std::io::copy(stream, &mut back).map(drop)
+        })
     }
 
     /// Answers each request with these bytes.
     pub(crate) fn answering(answer: &'static [u8]) -> Self {
+        Self::by(move |stream, _| stream.write_all(answer))
+    }
+
+    fn by<F>(answer: F) -> Self
+    where
+        F: Fn(&mut TcpStream, &str) -> std::io::Result<()> + Copy + Send + 'static,
+    {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let upstream = Self {
             address: listener.local_addr().unwrap(),
@@ -59,7 +86,11 @@ impl Upstream {
     }
 }
 
-fn answer_all(mut stream: TcpStream, arrived: &Mutex<Vec<String>>, answer: &[u8]) {
+fn answer_all(
+    mut stream: TcpStream,
+    arrived: &Mutex<Vec<String>>,
+    answer: impl Fn(&mut TcpStream, &str) -> std::io::Result<()>,
+) {
     let mut bytes = Vec::new();
     let mut buffer = [0; 16 * 1024];
     loop {
@@ -71,8 +102,8 @@ fn answer_all(mut stream: TcpStream, arrived: &Mutex<Vec<String>>, answer: &[u8]
         while let Some(end) = end_of_request(&bytes) {
             let request: Vec<u8> = bytes.drain(..end).collect();
             let text = String::from_utf8_lossy(&request).into_owned();
-            arrived.lock().unwrap().push(text);
-            if stream.write_all(answer).is_err() {
+            arrived.lock().unwrap().push(text.clone());
+            if answer(&mut stream, &text).is_err() {
                 return;
             }
         }
