@@ -5,7 +5,7 @@ use clerk_gateway::sandbox::{Sandbox, SeedTemplate};
 use serde_json::{Value, json};
 
 use crate::support::{
-    process::status_of,
+    process::{exchange, free_address, status_of},
     scene::{Scene, Setting},
     upstream::Upstream,
 };
@@ -40,7 +40,13 @@ token = { template = "roles" }
 const CLAIMS: &str = "https://hasura.io/jwt/claims";
 
 async fn scene() -> Scene {
+    scene_with("").await
+}
+
+/// Starts with more lines of `[server]`, and sections after it.
+async fn scene_with(server: &str) -> Scene {
     let setting = Setting {
+        server,
         routes: ROUTES,
         ..Setting::default()
     };
@@ -212,4 +218,54 @@ async fn the_ready_made_template_has_what_hasura_asks_for() {
         .iter()
         .filter(|(name, _)| *name != "x-hasura-allowed-roles");
     assert!(others.all(|(name, value)| name.starts_with("x-hasura-") && value.is_string()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_by_decision_is_told_of_the_role_or_that_there_is_none() {
+    let decisions = free_address();
+    let scene = scene_with(&format!("[decision]\nlisten = \"{decisions}\"\n")).await;
+    let bearer = scene.bearer();
+    let ask = |wish: &[&str]| {
+        let told = [
+            "X-Original-Method: GET",
+            "X-Original-URI: /v1/graphql",
+            "X-Forwarded-Host: gw.test",
+            "X-Forwarded-Proto: https",
+            "X-Forwarded-For: 192.0.2.1",
+            &bearer,
+        ];
+        let lines = [&told[..], wish].concat().join("\r\n");
+        let head = "GET /nginx HTTP/1.1\r\nHost: gw.test\r\nConnection: close";
+        exchange(decisions, format!("{head}\r\n{lines}\r\n\r\n").as_bytes())
+    };
+    for (wish, status, role) in [
+        (
+            &["X-Hasura-Role: editor"][..],
+            200,
+            "x-hasura-role: editor\r\n",
+        ),
+        (&[], 200, "x-hasura-role: \r\n"),
+        (&["X_Hasura_Role: admin"], 200, "x-hasura-role: \r\n"),
+        (&["X_Hasura_Role: admin"], 200, "x_hasura_role: \r\n"),
+        (&["X-Hasura-User-Id: evil"], 200, "x-hasura-user-id: \r\n"),
+        (
+            &["X-Hasura-Role: admin"],
+            403,
+            "x-clerk-auth-reason: hasura-role-not-allowed\r\n",
+        ),
+        (
+            &["X-Hasura-Role: user", "X-Hasura-Role: editor"],
+            403,
+            "x-clerk-auth-reason: hasura-role-repeated\r\n",
+        ),
+    ] {
+        let answer = ask(wish);
+        // Tokens are in answers of this kind; what is said here is not.
+        assert_eq!(status_of(&answer), status, "{wish:?}");
+        assert!(answer.contains(role), "{wish:?}: no {role}");
+        assert!(
+            !answer.contains(": admin\r\n") && !answer.contains("evil"),
+            "{wish:?}"
+        );
+    }
 }
