@@ -27,8 +27,8 @@ use crate::{
     limit::connections::PerAddress,
     proxy::{End, Tunnels},
     server::{
-        Admin, Decisions, Drain, DrainTrigger, Drained, ListenError, Listener, Reload, ServeLimits,
-        bind, drain, serve,
+        Admin, Decisions, Drain, DrainTrigger, Drained, ExtAuthz, ListenError, Listener, Reload,
+        ServeLimits, bind, drain, serve,
     },
     telemetry::exporter::{self, Exporter},
 };
@@ -60,7 +60,7 @@ pub(super) struct Running {
     /// The admin port answers until the public one has drained: `/readyz` says so meanwhile.
     admin_trigger: DrainTrigger,
     public: JoinHandle<Drained>,
-    decisions: Option<JoinHandle<Drained>>,
+    decisions: Vec<JoinHandle<Drained>>,
     tunnels: Tunnels,
     others: Vec<JoinHandle<()>>,
     drain_timeout: Duration,
@@ -113,6 +113,9 @@ pub(super) fn start(setup: Setup, args: Option<ConfigArgs>) -> Result<Running, S
     let decisions = setup.decision.listen;
     let decisions = decisions.map(|address| bind("decision.listen", address));
     let decisions = decisions.transpose()?;
+    let grpc = setup.decision.grpc;
+    let grpc = grpc.map(|address| bind("decision.grpc", address));
+    let grpc = grpc.transpose()?;
     let public = bind("server.listen", server.listen)?;
     let address = local(&public, server.listen);
     let admin_address = admin.as_ref().map(|listener| local(listener, address));
@@ -140,6 +143,11 @@ pub(super) fn start(setup: Setup, args: Option<ConfigArgs>) -> Result<Running, S
             drain.clone(),
         ))
     });
+    let grpc = grpc.map(|socket| {
+        let listener = Listener::h2c("decision-grpc", socket, limits(&server));
+        let service = ExtAuthz::new(gateway.clone(), server.body_idle_timeout);
+        tokio::spawn(serve(listener, service, drain.clone()))
+    });
     let reload = reload(setup, args, &mut others);
     if let Some(listener) = admin {
         let exporter = exporter::install()?;
@@ -159,7 +167,7 @@ pub(super) fn start(setup: Setup, args: Option<ConfigArgs>) -> Result<Running, S
         trigger,
         admin_trigger,
         public: tokio::spawn(serve(listener, gateway, drain)),
-        decisions,
+        decisions: decisions.into_iter().chain(grpc).collect(),
         tunnels,
         others,
         drain_timeout: server.drain_timeout,
@@ -211,10 +219,10 @@ impl Running {
         self.trigger.begin();
         self.tunnels.end(End::GoingAway);
         let drained = self.public.await;
-        if let Some(decisions) = self.decisions
-            && let Err(error) = decisions.await
-        {
-            tracing::error!(%error, "the decision listener ended abnormally");
+        for listener in self.decisions {
+            if let Err(error) = listener.await {
+                tracing::error!(%error, "a decision listener ended abnormally");
+            }
         }
         let left = deadline.saturating_duration_since(Instant::now());
         self.tunnels.ended(left).await;

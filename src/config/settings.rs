@@ -140,7 +140,7 @@ fn check_routes(
     }
     if file.route.is_empty() && !findings.is_broken("upstream") {
         let (what, fix) = match file.upstream.len() {
-            0 if file.decision.listen.is_some() => (
+            0 if file.decision.is_on() => (
                 "there is no route, so there is nothing to decide",
                 "add a [[route]], as with path = \"/*\"",
             ),
@@ -160,7 +160,7 @@ fn check_routes(
         session,
         authorized_parties: file.clerk.authorized_parties.as_deref(),
         upstreams: &names,
-        decides: file.decision.listen.is_some(),
+        decides: file.decision.is_on(),
     };
     check_distinct(&file.route, findings);
     file.route

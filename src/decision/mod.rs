@@ -7,6 +7,7 @@
 
 mod answer;
 mod envoy;
+pub(crate) mod ext_authz;
 pub(crate) mod hasura;
 mod nginx;
 mod told;

@@ -46,6 +46,8 @@ const H2_PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// What a listener's connections speak before HTTP.
 #[derive(Clone)]
 pub(crate) enum Transport {
+    /// HTTP/2 by prior knowledge only.
+    H2c,
     /// HTTP/1.1 only.
     Plain,
     /// HTTP/1.1, or HTTP/2 by prior knowledge.
@@ -57,6 +59,10 @@ pub(crate) enum Transport {
 impl Transport {
     async fn handshake(&self, stream: TcpStream) -> io::Result<Handshaken> {
         match self {
+            Self::H2c => match preface::sniff(stream).await? {
+                (stream, Protocol::Http2) => Ok(Handshaken::Plain(stream, Protocol::Http2)),
+                (_, Protocol::Http1) => Err(io::ErrorKind::InvalidData.into()),
+            },
             Self::Plain => Ok(Handshaken::Plain(Replayed::new(stream), Protocol::Http1)),
             Self::PlainOrH2c => {
                 let (stream, protocol) = preface::sniff(stream).await?;

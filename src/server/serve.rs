@@ -87,6 +87,14 @@ impl Listener {
             per_address: PerAddress::new(0, TrustedProxies::default()),
         }
     }
+
+    /// Takes a socket whose connections speak HTTP/2 at once and are not counted by address.
+    pub(crate) fn h2c(name: &'static str, socket: TcpListener, limits: ServeLimits) -> Self {
+        Self {
+            transport: Transport::H2c,
+            ..Self::plain(name, socket, limits)
+        }
+    }
 }
 
 /// Serves a listener's connections until `drain` begins, then lets them finish within the limit.

@@ -20,6 +20,7 @@ mod dev;
 mod differential;
 mod examples;
 mod explain;
+mod ext_authz;
 mod gateway_headers;
 mod gateway_process;
 mod gateway_refusals;

@@ -18,8 +18,6 @@ pub(super) const CASES: &[(&str, &str)] = &[
     ),
     ("E09", DECISIONS),
     ("E10", DECISIONS),
-    ("E11", DECISIONS),
-    ("E12", DECISIONS),
     ("E13", DECISIONS),
     ("W01", STREAMS),
     ("W02", STREAMS),

@@ -15,10 +15,13 @@ use super::{
     gate::{Gate, request},
     http2::{self, Outcome, ask, connect, frame, outcome},
 };
-use crate::support::{
-    process::{command, folder, get, raw, run, status_of},
-    scene::Setting,
-    upstream::Upstream,
+use crate::{
+    ext_authz::{Asked, Question},
+    support::{
+        process::{command, folder, get, raw, run, status_of},
+        scene::Setting,
+        upstream::Upstream,
+    },
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -311,4 +314,44 @@ async fn e21_while_clerk_is_gone_nobody_unknown_passes() {
         assert_eq!(gate.upstream().hits(), hits, "{outage:?}");
         gate.sandbox().faults().clear();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e11_a_question_mark_parts_path_and_query_once() {
+    let asked = Asked::start().await;
+    for path in [
+        "/admin?x=/public",
+        "/admin/x?/../../public/a",
+        "/admin/x?a?/public/b",
+    ] {
+        let told = asked.check(&Question::about(path)).await;
+        assert_ne!(told.code, 0, "{path}: {told:?}");
+    }
+    let told = asked.check(&Question::about("/public/a?b")).await;
+    assert_eq!(told.code, 0, "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e12_a_credential_that_comes_twice_is_refused_and_a_managed_header_removed() {
+    let asked = Asked::start().await;
+    let good = format!("Bearer {}", asked.scene.sandbox.session_token());
+    for (first, second) in [
+        (good.as_str(), "Bearer x.y.z"),
+        ("Bearer x.y.z", good.as_str()),
+    ] {
+        let twice = Question::about("/app/a")
+            .line("authorization", first)
+            .line("authorization", second);
+        let joined = Question::about("/app/a").line("authorization", &format!("{first},{second}"));
+        for question in [twice.clone().raw(), twice, joined.clone().raw(), joined] {
+            let told = asked.check(&question).await;
+            assert_eq!(told.status, 401, "{told:?}");
+        }
+    }
+    let forged = Question::about("/public/a")
+        .line("x-clerk-user-id", "user_a")
+        .line("x-clerk-user-id", "user_b");
+    let told = asked.check(&forged.raw()).await;
+    assert_eq!(told.removed, ["x-clerk-user-id"]);
+    assert!(!told.headers.contains_key("x-clerk-user-id"));
 }
