@@ -4,6 +4,7 @@ mod attacks;
 mod caddy;
 mod claims;
 mod envoy;
+mod envoy_grpc;
 mod haproxy;
 mod nginx;
 mod traefik;
@@ -179,6 +180,7 @@ fn gateway_file(sandbox: &Sandbox, addresses: &Addresses, admin: SocketAddr) -> 
     let folder = folder();
     // The clients of these tests speak no TLS.
     let text = text.replace("https://app.example.com", "http://app.example.com");
+    let text = text.replace("#grpc = ", "grpc = ");
     let text = addresses.put_into(&text, &folder);
     let (clerk, rest) = text.split_once("[clerk]\n").unwrap();
     let (_, rest) = rest.split_once('\n').unwrap();
