@@ -7,11 +7,11 @@ use crate::support::programs::program;
 
 const ENVOY: Neighbour = Neighbour {
     files: &["envoy.yaml"],
-    command,
+    command: |folder| command(folder, "envoy.yaml"),
     gateway_gone: 503,
 };
 
-fn command(folder: &Path) -> Command {
+pub(super) fn command(folder: &Path, file: &str) -> Command {
     let mut envoy = program("envoy");
     envoy.args([
         "--use-dynamic-base-id",
@@ -21,7 +21,7 @@ fn command(folder: &Path) -> Command {
         "warn",
         "-c",
     ]);
-    envoy.arg(folder.join("envoy.yaml"));
+    envoy.arg(folder.join(file));
     envoy
 }
 
