@@ -1,15 +1,22 @@
 //! The binary as a child process, and raw HTTP to talk to it.
 
 use std::{
+    collections::BTreeSet,
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 static FOLDERS: AtomicUsize = AtomicUsize::new(0);
+
+/// The ports that tests of this process were given.
+static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
 
 /// The binary, with none of this process's Clerk variables.
 pub(crate) fn command() -> Command {
@@ -161,10 +168,15 @@ pub(crate) fn signal(name: &str, id: u32) {
     assert!(sent.success());
 }
 
-/// An address that was free a moment ago.
+/// An address that was free a moment ago, and that no other test is given.
 pub(crate) fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        if GIVEN.lock().unwrap().insert(address.port()) {
+            return address;
+        }
+    }
 }
 
 /// A folder of the test's own.
