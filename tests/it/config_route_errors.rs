@@ -177,6 +177,27 @@ fn bad_tokens_and_headers_are_errors() {
 }
 
 #[test]
+fn places_for_envoy_to_ask_at_that_cannot_work_are_errors() {
+    assert_refused(
+        "grpc",
+        &[
+            (
+                "[decision]\ngrpc = \"8082\"\n",
+                2,
+                "decision.grpc",
+                ["is not an address", "127.0.0.1:8080"],
+            ),
+            (
+                "[decision]\ngrpc = \"127.0.0.1:1\"\ntrusted_callers = []\n",
+                3,
+                "decision.trusted_callers",
+                ["nobody could ask", "10.0.0.0/8"],
+            ),
+        ],
+    );
+}
+
+#[test]
 fn bad_policies_of_hasuras_webhook_are_errors() {
     assert_refused(
         "hasura",

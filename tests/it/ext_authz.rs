@@ -10,7 +10,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http2;
+use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
 
@@ -83,23 +83,35 @@ impl Asked {
 
     /// Calls a method; the answer's message is taken out of its frame.
     async fn call(&self, method: &str, body: Bytes) -> (HeaderMap, Bytes) {
+        call_by(&mut self.connect().await, method, body).await
+    }
+
+    async fn connect(&self) -> SendRequest<Full<Bytes>> {
         let stream = tokio::net::TcpStream::connect(self.address).await.unwrap();
         let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
-        let (mut send, connection) = handshake.await.unwrap();
+        let (send, connection) = handshake.await.unwrap();
         tokio::spawn(connection);
-        let request = Request::post(format!("http://{}{method}", self.address))
-            .header("content-type", "application/grpc")
-            .header("te", "trailers")
-            .body(Full::new(body))
-            .unwrap();
-        let answer = send.send_request(request).await.unwrap();
-        assert_eq!(answer.status(), 200);
-        assert_eq!(answer.headers()["content-type"], "application/grpc");
-        let whole = answer.into_body().collect().await.unwrap();
-        let trailers = whole.trailers().unwrap().clone();
-        let mut bytes = whole.to_bytes();
-        (trailers, bytes.split_off(bytes.len().min(5)))
+        send
     }
+}
+
+async fn call_by(
+    connection: &mut SendRequest<Full<Bytes>>,
+    method: &str,
+    body: Bytes,
+) -> (HeaderMap, Bytes) {
+    let request = Request::post(format!("http://gateway.test{method}"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(Full::new(body))
+        .unwrap();
+    let answer = connection.send_request(request).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["content-type"], "application/grpc");
+    let whole = answer.into_body().collect().await.unwrap();
+    let trailers = whole.trailers().unwrap().clone();
+    let mut bytes = whole.to_bytes();
+    (trailers, bytes.split_off(bytes.len().min(5)))
 }
 
 impl Question {
@@ -357,6 +369,18 @@ async fn health_checks_are_answered() {
     let (trailers, message) = asked.call(health, framed(b"")).await;
     assert_eq!(trailers["grpc-status"], "0");
     assert_eq!(&message[..], b"\x08\x01");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_connection_of_envoys_does_not_hold_up_the_end() {
+    let mut asked = Asked::start().await;
+    let mut connection = asked.connect().await;
+    let question = framed(&Question::about("/public/a").encoded());
+    let (trailers, _) = call_by(&mut connection, CHECK, question).await;
+    assert_eq!(trailers["grpc-status"], "0");
+    asked.scene.gateway.signal("TERM");
+    // It is waited for less long than the drain may take.
+    assert_eq!(asked.scene.gateway.status(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
