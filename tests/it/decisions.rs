@@ -255,3 +255,31 @@ async fn a_path_that_is_no_dialect_is_404() {
         assert_eq!(status_of(&endpoint.ask(path, &ORIGINAL)), 404, "{path}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_is_read_as_the_proxy_reads_it() {
+    let endpoint = Endpoint::start("").await;
+    for path in ["/public/%2e%2e/app/x", "/public/../app/x", "/public/%2fapp"] {
+        let by_proxy = endpoint.scene.get(path, &[]);
+        assert_eq!(status_of(&by_proxy), 400, "{path}: {by_proxy}");
+        let uri = format!("X-Forwarded-Uri: {path}");
+        let mut lines = ORIGINAL.to_vec();
+        lines[0] = "X-Forwarded-Method: GET";
+        lines[1] = &uri;
+        for answer in [endpoint.ask("/traefik", &lines), endpoint.about(path, &[])] {
+            assert_answer(&answer, 400, "request-ambiguous-path");
+        }
+    }
+    assert_eq!(endpoint.scene.upstream.hits(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_never_comes_is_not_waited_for() {
+    let endpoint = Endpoint::start("").await;
+    let lines: String = ORIGINAL.iter().map(|line| format!("{line}\r\n")).collect();
+    let head =
+        format!("POST /nginx HTTP/1.1\r\nHost: gw.test\r\nContent-Length: 10\r\n{lines}\r\n");
+    let answer = exchange(endpoint.decisions, head.as_bytes());
+    assert_answer(&answer, 401, "session-token-missing");
+    assert_eq!(endpoint.scene.upstream.hits(), 0);
+}

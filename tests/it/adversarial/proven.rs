@@ -112,4 +112,19 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
         "reload.rs",
         "no_request_is_lost_while_the_configuration_is_replaced_a_hundred_times",
     ),
+    (
+        "E09",
+        "decisions.rs",
+        "a_path_is_read_as_the_proxy_reads_it",
+    ),
+    (
+        "E10",
+        "decisions.rs",
+        "a_caller_that_is_not_trusted_is_told_nothing",
+    ),
+    (
+        "E13",
+        "decisions.rs",
+        "a_body_that_never_comes_is_not_waited_for",
+    ),
 ];
