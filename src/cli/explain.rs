@@ -118,6 +118,12 @@ pub(super) fn run(args: &Args) -> ExitCode {
 
 impl Args {
     fn request(&self) -> Result<(Peer, Parts), String> {
+        // Reading the URL would cut it off; the gateway refuses it.
+        if self.url.contains('#') {
+            return Err(
+                "no client sends a URL's fragment: leave out the # and what follows".into(),
+            );
+        }
         let url: Uri = self
             .url
             .parse()

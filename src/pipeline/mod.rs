@@ -74,7 +74,7 @@ impl<U> Pipeline<U> {
     ) -> Result<Passed<U>, Refusal<U>> {
         RoleWish::keep(parts);
         self.managed.strip(&mut parts.headers);
-        join_cookies(parts);
+        join_cookies(&mut parts.headers);
         let request = self.canonical(parts).map_err(Refusal::before_route)?;
         let from = ForwardedFor::resolve(peer, &request, &parts.headers, proxies);
         if self.notes_clients {

@@ -37,6 +37,9 @@ pub(crate) struct Question {
     /// Whether each line is told by itself.
     pub(crate) raw: bool,
     pub(crate) scheme: &'static str,
+    pub(crate) from: &'static str,
+    pub(crate) method: String,
+    pub(crate) host: String,
 }
 
 /// What Envoy is told: fields by number, as the wire has them.
@@ -75,10 +78,7 @@ impl Asked {
     }
 
     pub(crate) async fn check(&self, question: &Question) -> Told {
-        let (trailers, message) = self.call(CHECK, framed(&question.encoded())).await;
-        let mut told = Told::read(&message);
-        told.grpc_status = trailers["grpc-status"].to_str().unwrap().to_owned();
-        told
+        check_at(self.address, question).await
     }
 
     /// Calls a method; the answer's message is taken out of its frame.
@@ -87,12 +87,25 @@ impl Asked {
     }
 
     async fn connect(&self) -> SendRequest<Full<Bytes>> {
-        let stream = tokio::net::TcpStream::connect(self.address).await.unwrap();
-        let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
-        let (send, connection) = handshake.await.unwrap();
-        tokio::spawn(connection);
-        send
+        connect(self.address).await
     }
+}
+
+/// Asks whoever listens at the address.
+pub(crate) async fn check_at(address: SocketAddr, question: &Question) -> Told {
+    let body = framed(&question.encoded());
+    let (trailers, message) = call_by(&mut connect(address).await, CHECK, body).await;
+    let mut told = Told::read(&message);
+    told.grpc_status = trailers["grpc-status"].to_str().unwrap().to_owned();
+    told
+}
+
+async fn connect(address: SocketAddr) -> SendRequest<Full<Bytes>> {
+    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+    let (send, connection) = handshake.await.unwrap();
+    tokio::spawn(connection);
+    send
 }
 
 async fn call_by(
@@ -121,6 +134,9 @@ impl Question {
             headers: Vec::new(),
             raw: false,
             scheme: "https",
+            from: "192.0.2.7",
+            method: "GET".to_owned(),
+            host: "app.test".to_owned(),
         }
     }
 
@@ -145,14 +161,14 @@ impl Question {
         let lines = lines.collect::<Vec<_>>().concat();
         let headers = if self.raw { field(13, &lines) } else { lines };
         let http = [
-            field(2, b"GET"),
+            field(2, self.method.as_bytes()),
             headers,
             field(4, self.path.as_bytes()),
-            field(5, b"app.test"),
+            field(5, self.host.as_bytes()),
             field(6, self.scheme.as_bytes()),
             field(10, b"HTTP/1.1"),
         ];
-        let address = field(1, &field(1, &field(2, b"192.0.2.7")));
+        let address = field(1, &field(1, &field(2, self.from.as_bytes())));
         let attributes = [field(1, &address), field(4, &field(2, &http.concat()))];
         Bytes::from(field(1, &attributes.concat()))
     }

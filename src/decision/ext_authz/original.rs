@@ -66,7 +66,7 @@ fn target(http: &HttpRequest) -> Result<PathAndQuery, RequestError> {
 
 fn headers(http: HttpRequest) -> Result<HeaderMap, RequestError> {
     if http.host.is_empty() {
-        return Err(absent("host"));
+        return Err(RequestError::Host);
     }
     let pseudo = [
         (":authority", http.host.clone()),

@@ -10,6 +10,7 @@ use crate::support::{
     scene::{Scene, Setting},
     upstream::Upstream,
 };
+use crate::ways::{Sent, Verdict, Ways};
 
 pub(super) const ROUTES: &str = r#"
 [[route]]
@@ -58,7 +59,9 @@ pub(super) const NETWORKLESS_ROUTES: &str = "[[route]]\npath = \"/app/*\"\n";
 const SERVER: &str = "trusted_proxies = [\"127.0.0.2/32\"]\nh2c = true";
 
 /// A gateway with a public, a signed-in and an administrators' part.
-pub(super) struct Gate(pub(super) Scene);
+///
+/// Where it can be asked, too, every way must say what the proxy does.
+pub(super) struct Gate(pub(super) Scene, Option<Ways>);
 
 /// One answer on a connection.
 #[derive(Debug)]
@@ -86,12 +89,14 @@ impl Gate {
             routes: ROUTES,
             ..Setting::default()
         };
-        Self(Scene::set(Upstream::start(), setting).await)
+        // Only a proxy of that network can say what its client has said.
+        Self(Scene::set(Upstream::start(), setting).await, None)
     }
 
     /// With lines of the test's own; the routes are these where the test has none.
     pub(super) async fn set(upstream: Upstream, setting: Setting<'_>) -> Self {
-        let server = format!("{SERVER}\n{}", setting.server);
+        let ways = Ways::new();
+        let server = format!("{SERVER}\n{}\n{}", setting.server, ways.section());
         let routes = match setting.routes == Setting::default().routes {
             true => ROUTES,
             false => setting.routes,
@@ -101,7 +106,7 @@ impl Gate {
             routes,
             ..setting
         };
-        Self(Scene::set(upstream, setting).await)
+        Self(Scene::set(upstream, setting).await, Some(ways))
     }
 
     pub(super) fn sandbox(&self) -> &Sandbox {
@@ -121,9 +126,23 @@ impl Gate {
     /// Sends one request; it must be answered once.
     pub(super) fn one(&self, bytes: impl AsRef<[u8]>) -> Answer {
         let shown = String::from_utf8_lossy(bytes.as_ref()).into_owned();
-        let mut answers = self.send(bytes);
+        let hits = self.upstream().hits();
+        let mut answers = self.send(bytes.as_ref());
         assert_eq!(answers.len(), 1, "{shown:?}: {answers:?}");
-        answers.remove(0)
+        let answer = answers.remove(0);
+        self.ask_by_every_way(bytes.as_ref(), &answer, hits);
+        answer
+    }
+
+    /// Panics where one says other than the proxy did.
+    fn ask_by_every_way(&self, bytes: &[u8], answer: &Answer, hits: usize) {
+        let (Some(ways), Some(sent)) = (self.1, Sent::read(bytes)) else {
+            return;
+        };
+        let answer = format!("HTTP/1.1 {}", answer.text);
+        let proxied = Verdict::proxied(&answer, self.upstream(), hits);
+        let runtime = tokio::runtime::Handle::current();
+        tokio::task::block_in_place(|| runtime.block_on(ways.agree(&sent, &proxied)));
     }
 
     /// Sends a GET with header lines, and closes behind it.
