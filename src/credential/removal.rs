@@ -70,7 +70,7 @@ fn remove_clerk_cookies(headers: &mut HeaderMap) {
     let Entry::Occupied(entry) = headers.entry(COOKIE) else {
         return;
     };
-    if !entry.iter().any(|field| pairs(field).any(is_clerks)) {
+    if !entry.iter().any(|field| pairs(field).any(has_clerks)) {
         return;
     }
     let (_, fields) = entry.remove_entry_mult();
@@ -81,7 +81,8 @@ fn remove_clerk_cookies(headers: &mut HeaderMap) {
 }
 
 fn without_clerks(field: &HeaderValue) -> Option<HeaderValue> {
-    let kept: Vec<&[u8]> = pairs(field).filter(|pair| !is_clerks(pair)).collect();
+    let kept = pairs(field).filter(|pair| !is_clerks(pair));
+    let kept: Vec<_> = kept.map(without_joined_clerks).collect();
     let joined = kept.join(&b';');
     let trimmed = joined.trim_ascii();
     if trimmed
@@ -96,6 +97,21 @@ fn without_clerks(field: &HeaderValue) -> Option<HeaderValue> {
 
 fn pairs(field: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     field.as_bytes().split(|byte| *byte == b';')
+}
+
+fn has_clerks(pair: &[u8]) -> bool {
+    joined(pair).any(is_clerks)
+}
+
+/// Takes off what a proxy has joined to another's cookie.
+fn without_joined_clerks(pair: &[u8]) -> Vec<u8> {
+    let kept: Vec<_> = joined(pair).filter(|part| !is_clerks(part)).collect();
+    kept.join(&b',')
+}
+
+/// Some proxies join `Cookie` lines by commas, as they do with other headers (RFC 9110 §5.3).
+fn joined(pair: &[u8]) -> impl Iterator<Item = &[u8]> {
+    pair.split(|byte| *byte == b',')
 }
 
 /// <https://clerk.com/docs/guides/how-clerk-works/cookies>
@@ -126,6 +142,8 @@ mod tests {
             ("__session=t; a=1;b=2", Some("a=1;b=2")),
             ("a=1; __session=t", Some("a=1")),
             ("a=1;  b ;=c", Some("a=1;  b ;=c")),
+            ("a=1,2, __session=t,b=3; c=4,5", Some("a=1,2,b=3; c=4,5")),
+            ("__session=t,a=1; b=2", Some("b=2")),
             ("__session=t", None),
             (" __session = t ;; ", None),
             (

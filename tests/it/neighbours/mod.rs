@@ -7,6 +7,7 @@ mod envoy;
 mod envoy_grpc;
 mod haproxy;
 mod nginx;
+mod same_set;
 mod traefik;
 
 use std::{
@@ -221,6 +222,9 @@ macro_rules! neighbour {
             what_a_client_says_of_its_request_changes_nothing
             an_address_is_not_changed_by_what_a_client_says
             a_connection_header_takes_nothing_away
+        }
+        neighbour! { $neighbour, $needs, same_set,
+            raw_requests_fare_as_at_the_gateway_itself
         }
     };
     ($neighbour:ident, $needs:literal, $where:ident, $($claim:ident)+) => {
