@@ -379,6 +379,25 @@ async fn what_is_no_question_is_an_error_of_grpc() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_preflight_is_answered_as_the_gateway_itself_would() {
+    let route = "[[route]]\npath = \"/page/*\"\ncors = { origins = [\"https://page.test\"] }";
+    let asked = Asked::with(route).await;
+    let preflight = |origin| {
+        let question = Question::about("/page/x").line("origin", origin);
+        let mut question = question.line("access-control-request-method", "GET");
+        question.method = "OPTIONS".to_owned();
+        question
+    };
+    let told = asked.check(&preflight("https://page.test")).await;
+    assert_eq!((told.status, told.code), (204, 7), "{told:?}");
+    assert_eq!(told.headers["x-clerk-auth-reason"], "cors-preflight");
+    let origin = &told.headers["access-control-allow-origin"];
+    assert_eq!(origin, "https://page.test");
+    let told = asked.check(&preflight("https://evil.test")).await;
+    assert!(!told.headers.contains_key("access-control-allow-origin"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn health_checks_are_answered() {
     let asked = Asked::start().await;
     let health = "/grpc.health.v1.Health/Check";
