@@ -1,5 +1,7 @@
 //! What verification proves: the session, its organization, its actor.
 
+#[cfg(feature = "gateway")]
+use std::{any::Any, sync::OnceLock};
 use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -12,7 +14,18 @@ use crate::time::Timestamp;
 /// The layer puts it into the request's extensions, and only the layer makes one: whoever holds a
 /// `Session` holds the proof.
 #[derive(Clone)]
-pub struct Session(Arc<SessionData>);
+pub struct Session(Arc<Proven>);
+
+/// What was proven, and beside it what was once made of it: neither changes.
+struct Proven {
+    data: SessionData,
+    #[cfg(feature = "gateway")]
+    memo: OnceLock<Memo>,
+}
+
+/// Something made of a session's data, by a stage that knows its type.
+#[cfg(feature = "gateway")]
+pub(crate) type Memo = Box<dyn Any + Send + Sync>;
 
 /// The parts a verifier assembles.
 #[derive(Clone)]
@@ -124,77 +137,90 @@ pub enum ClaimsError {
 
 impl Session {
     pub(crate) fn new(data: SessionData) -> Self {
-        Self(Arc::new(data))
+        Self(Arc::new(Proven {
+            data,
+            #[cfg(feature = "gateway")]
+            memo: OnceLock::new(),
+        }))
     }
 
     #[cfg(feature = "client")]
     pub(crate) fn data(&self) -> &SessionData {
-        &self.0
+        &self.0.data
+    }
+
+    /// Returns where one thing that was made of this session's data is kept for as long as it lives.
+    ///
+    /// The data never change, and a session with other data has a memo of its own. So what is kept
+    /// never goes stale, if it is made of the data and of what it is compared with when it is read.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn memo(&self) -> &OnceLock<Memo> {
+        &self.0.memo
     }
 
     /// Returns the session's ID, `sess_…`.
     pub fn id(&self) -> &str {
-        &self.0.id
+        &self.0.data.id
     }
 
     /// Returns the user's ID, `user_…`.
     pub fn user_id(&self) -> &str {
-        &self.0.user_id
+        &self.0.data.user_id
     }
 
     /// Returns the client's ID, `client_…`; only the Sessions API tells it.
     pub fn client_id(&self) -> Option<&str> {
-        self.0.client_id.as_deref()
+        self.0.data.client_id.as_deref()
     }
 
     /// Returns the session's status when it was proven.
     pub fn status(&self) -> &SessionStatus {
-        &self.0.status
+        &self.0.data.status
     }
 
     /// Returns the active organization, if any.
     pub fn organization(&self) -> Option<&Organization> {
-        self.0.organization.as_ref()
+        self.0.data.organization.as_ref()
     }
 
     /// Returns who impersonates the user, if anyone.
     pub fn actor(&self) -> Option<&Actor> {
-        self.0.actor.as_ref()
+        self.0.data.actor.as_ref()
     }
 
     /// Returns how long ago the user's factors were verified, where the token tells.
     pub fn factor_ages(&self) -> Option<FactorAges> {
-        self.0.factor_ages
+        self.0.data.factor_ages
     }
 
     /// Returns the billing plan claim, as in `u:pro` or `o:team`.
     pub fn plan(&self) -> Option<&str> {
-        self.0.plan.as_deref()
+        self.0.data.plan.as_deref()
     }
 
     /// Returns the feature claims, as in `o:dashboard`.
     pub fn features(&self) -> &[String] {
-        &self.0.features
+        &self.0.data.features
     }
 
     /// Returns the origin the token was minted for (`azp`), if it says.
     pub fn authorized_party(&self) -> Option<&str> {
-        self.0.authorized_party.as_deref()
+        self.0.data.authorized_party.as_deref()
     }
 
     /// Returns when the token was issued; `None` without a token or its `iat`.
     pub fn issued_at(&self) -> Option<Timestamp> {
-        self.0.issued_at
+        self.0.data.issued_at
     }
 
     /// Returns when this proof ends: the token's `exp`, or for a bare ID the session's `expire_at`.
     pub fn expires_at(&self) -> Timestamp {
-        self.0.expires_at
+        self.0.data.expires_at
     }
 
     /// Returns how the session was proven.
     pub fn proof(&self) -> Proof {
-        self.0.proof
+        self.0.data.proof
     }
 
     /// Reads the verified token's claims, custom ones included, as `T`.
@@ -204,7 +230,7 @@ impl Session {
     /// [`ClaimsError::Absent`] for a session proven by its bare ID; [`ClaimsError::Shape`] where
     /// the claims do not fit `T`.
     pub fn claims<T: DeserializeOwned>(&self) -> Result<T, ClaimsError> {
-        let claims = self.0.claims.as_ref().ok_or(ClaimsError::Absent)?;
+        let claims = self.0.data.claims.as_ref().ok_or(ClaimsError::Absent)?;
         serde_json::from_str(claims.get()).map_err(ClaimsError::Shape)
     }
 }
@@ -213,9 +239,9 @@ impl fmt::Debug for Session {
     // By hand, so that a new field (or a claim) is not logged unnoticed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
-            .field("id", &self.0.id)
-            .field("status", &self.0.status)
-            .field("proof", &self.0.proof)
+            .field("id", &self.0.data.id)
+            .field("status", &self.0.data.status)
+            .field("proof", &self.0.data.proof)
             .finish_non_exhaustive()
     }
 }

@@ -1,5 +1,7 @@
 //! The headers that only the gateway sets: dropped from every request, then set from the session.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
@@ -20,8 +22,14 @@ pub(crate) struct ManagedNames {
 }
 
 /// What one route tells its upstream about the session.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct HeaderSet(Vec<(HeaderName, HeaderSource)>);
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct HeaderSet(Arc<[(HeaderName, HeaderSource)]>);
+
+/// What a set has made of one session, in the set's order.
+struct Ready {
+    set: HeaderSet,
+    values: Box<[Option<HeaderValue>]>,
+}
 
 /// What a header carries.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -127,7 +135,7 @@ impl ManagedNames {
 
 impl HeaderSet {
     pub(crate) fn new(sources: Vec<(HeaderName, HeaderSource)>) -> Self {
-        Self(sources)
+        Self(sources.into())
     }
 
     /// Sets the session's headers; a field that the session lacks sets none.
@@ -136,17 +144,43 @@ impl HeaderSet {
         session: &Session,
         headers: &mut HeaderMap,
     ) -> Result<(), HeaderError> {
+        if let Some(values) = self.recall(session) {
+            self.insert(values, headers);
+            return Ok(());
+        }
+        let values = self.values(session)?;
+        self.insert(&values, headers);
+        let set = self.clone();
+        // Where another set was first, its values stay.
+        let _ = session.memo().set(Box::new(Ready { set, values }));
+        Ok(())
+    }
+
+    /// Returns what an equal set has made of this very session.
+    ///
+    /// A value hangs on the session's data and on its source in the set, and on nothing else: the
+    /// sets are compared, so that another route's or a replaced configuration's are not taken for
+    /// ours.
+    fn recall<'a>(&self, session: &'a Session) -> Option<&'a [Option<HeaderValue>]> {
+        let ready: &Ready = session.memo().get()?.downcast_ref()?;
+        (ready.set == *self).then_some(&ready.values)
+    }
+
+    fn values(&self, session: &Session) -> Result<Box<[Option<HeaderValue>]>, HeaderError> {
         let claims = self.claims(session);
-        for (name, source) in &self.0 {
-            let value = match source {
-                HeaderSource::Claim(claim) => claim.value(&claims)?,
-                HeaderSource::Field(field) => field.value(session)?,
-            };
+        let value = |(_, source): &(_, HeaderSource)| match source {
+            HeaderSource::Claim(claim) => claim.value(&claims),
+            HeaderSource::Field(field) => field.value(session),
+        };
+        self.0.iter().map(value).collect()
+    }
+
+    fn insert(&self, values: &[Option<HeaderValue>], headers: &mut HeaderMap) {
+        for ((name, _), value) in self.0.iter().zip(values) {
             if let Some(value) = value {
-                headers.insert(name, value);
+                headers.insert(name, value.clone());
             }
         }
-        Ok(())
     }
 
     /// Reads the token's claims where a header carries one; a session without a token has none.
@@ -209,10 +243,44 @@ fn fold(name: &str) -> [u8; MAX_NAME] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        session::{Proof, SessionData, SessionStatus},
+        time::Timestamp,
+    };
+
+    const TENANT: HeaderName = HeaderName::from_static("x-tenant");
+
+    fn session() -> Session {
+        Session::new(SessionData {
+            id: "sess_1".to_owned(),
+            user_id: "user_1".to_owned(),
+            client_id: None,
+            status: SessionStatus::Active,
+            organization: None,
+            actor: None,
+            factor_ages: None,
+            plan: None,
+            features: Vec::new(),
+            authorized_party: None,
+            issued_at: None,
+            expires_at: Timestamp::from_secs(60),
+            proof: Proof::Networkless,
+            claims: None,
+        })
+    }
+
+    fn tenant(field: SessionField) -> HeaderSet {
+        HeaderSet::new(vec![(TENANT, HeaderSource::Field(field))])
+    }
+
+    fn sent(set: &HeaderSet, session: &Session) -> HeaderValue {
+        let mut headers = HeaderMap::new();
+        set.set(session, &mut headers).unwrap();
+        headers.remove(TENANT).unwrap()
+    }
 
     fn managed() -> ManagedNames {
-        let tenant = HeaderName::from_static("x-tenant");
-        ManagedNames::new([&tenant])
+        ManagedNames::new([&TENANT])
     }
 
     #[test]
@@ -274,5 +342,38 @@ mod tests {
             );
         }
         assert!(header_value("org:admin").is_ok());
+    }
+
+    #[test]
+    fn no_set_is_answered_with_what_another_has_made_of_the_session() {
+        let session = session();
+        let (before, after) = (
+            tenant(SessionField::UserId),
+            tenant(SessionField::SessionId),
+        );
+        for _ in 0..2 {
+            assert_eq!(sent(&before, &session), "user_1");
+            assert_eq!(sent(&after, &session), "sess_1");
+        }
+    }
+
+    #[test]
+    fn a_session_with_other_data_is_told_of_by_its_own() {
+        let set = tenant(SessionField::UserId);
+        let session = session();
+        assert_eq!(sent(&set, &session), "user_1");
+        let mut data = session.data().clone();
+        data.user_id = "user_2".to_owned();
+        assert_eq!(sent(&set, &Session::new(data)), "user_2");
+    }
+
+    #[test]
+    fn equal_sets_make_their_values_once_for_a_session() {
+        let session = session();
+        let place = |field| {
+            let value = sent(&tenant(field), &session);
+            value.as_bytes().as_ptr()
+        };
+        assert_eq!(place(SessionField::UserId), place(SessionField::UserId));
     }
 }
