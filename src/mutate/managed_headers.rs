@@ -163,7 +163,8 @@ impl HeaderSet {
     /// ours.
     fn recall<'a>(&self, session: &'a Session) -> Option<&'a [Option<HeaderValue>]> {
         let ready: &Ready = session.memo().get()?.downcast_ref()?;
-        (ready.set == *self).then_some(&ready.values)
+        let is_equal = Arc::ptr_eq(&ready.set.0, &self.0) || ready.set == *self;
+        is_equal.then_some(&ready.values)
     }
 
     fn values(&self, session: &Session) -> Result<Box<[Option<HeaderValue>]>, HeaderError> {
