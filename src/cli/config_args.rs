@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use crate::config::{self, ConfigError, Flag, Loaded, Sources};
+use crate::config::{self, ConfigError, Flag, Loaded, Problem, Sources};
 
 use super::BAD_USAGE;
 
@@ -50,7 +50,7 @@ impl ConfigArgs {
     /// The exit status, after every problem was written to stderr.
     pub(super) fn load(&self) -> Result<Loaded, ExitCode> {
         let loaded = self.read().map_err(|error| report(&error))?;
-        warn(&loaded);
+        warn(&loaded.warnings);
         Ok(loaded)
     }
 
@@ -109,8 +109,8 @@ impl ConfigArgs {
 }
 
 /// Writes warnings to stderr.
-pub(super) fn warn(loaded: &Loaded) {
-    for warning in &loaded.warnings {
+pub(super) fn warn(warnings: &[Problem]) {
+    for warning in warnings {
         eprintln!("warning: {warning}");
     }
 }

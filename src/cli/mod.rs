@@ -3,6 +3,7 @@
 mod build;
 mod build_hasura;
 mod build_route;
+mod certificates;
 mod check;
 mod check_online;
 mod completions;

@@ -28,7 +28,7 @@ use crate::{
     proxy::{End, Tunnels},
     server::{
         Admin, Decisions, Drain, DrainTrigger, Drained, ExtAuthz, ListenError, Listener, Reload,
-        ServeLimits, bind, drain, serve,
+        ServeLimits, Transport, bind, drain, serve,
     },
     telemetry::exporter::{self, Exporter},
 };
@@ -148,9 +148,13 @@ pub(super) fn start(setup: Setup, args: Option<ConfigArgs>) -> Result<Running, S
         let service = ExtAuthz::new(gateway.clone(), server.body_idle_timeout);
         tokio::spawn(serve(listener, service, drain.clone()))
     });
+    let transport = setup.transport.clone();
     let reload = reload(setup, args, &mut others);
     if let Some(listener) = admin {
         let exporter = exporter::install()?;
+        if let Transport::Tls(tls) = &transport {
+            tls.show_expiries();
+        }
         others.push(tokio::spawn(upkeep(exporter.clone())));
         let admin = Admin {
             gateway: gateway.clone(),

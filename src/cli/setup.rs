@@ -9,11 +9,11 @@ use aws_lc_rs::digest::Digest;
 
 use super::{
     build::{self, Upstreams},
-    build_hasura, check,
-    config_args::{ConfigArgs, report},
+    build_hasura, certificates, check,
+    config_args::{ConfigArgs, report, warn},
 };
 use crate::{
-    config::{ConfigError, DecisionSettings, FilesSeen, Loaded, ServerSettings},
+    config::{ConfigError, DecisionSettings, FilesSeen, Loaded, Problem, ServerSettings},
     handle::Clerk,
     proxy::Tunnels,
     server::{Current, Gateway, Transport},
@@ -52,7 +52,12 @@ pub(super) struct Reloader {
 impl Setup {
     /// Sets the gateway up: everything that can be wrong is found before anything is bound.
     pub(super) fn new(loaded: &Loaded) -> Result<Self, ExitCode> {
-        Self::make(loaded).map_err(|error| report(&error))
+        let setup = Self::make(loaded).map_err(|error| report(&error))?;
+        if let Transport::Tls(tls) = &setup.transport {
+            let now = setup.made.clerk.clock().now();
+            warn(&certificates::warnings(loaded, tls, now));
+        }
+        Ok(setup)
     }
 
     fn make(loaded: &Loaded) -> Result<Self, ConfigError> {
@@ -142,9 +147,9 @@ impl Reloader {
         };
         let made = made(&loaded, Some(&*running), &self.tunnels);
         let (made, current) = made.inspect_err(|_| running.files = running.files.again())?;
-        self.replace_certificates(&loaded)
-            .inspect_err(|_| running.files = running.files.again())?;
-        for warning in &loaded.warnings {
+        let certificates = self.replace_certificates(&loaded, &made);
+        let certificates = certificates.inspect_err(|_| running.files = running.files.again())?;
+        for warning in loaded.warnings.iter().chain(&certificates) {
             tracing::warn!(%warning, "configuration");
         }
         for key in running.server.restart_only(&made.server) {
@@ -170,13 +175,23 @@ impl Reloader {
         Ok(())
     }
 
-    fn replace_certificates(&self, loaded: &Loaded) -> Result<(), ConfigError> {
+    /// Replaces the certificates, and returns what is to be said of the new ones.
+    fn replace_certificates(
+        &self,
+        loaded: &Loaded,
+        made: &Made,
+    ) -> Result<Vec<Problem>, ConfigError> {
         let (Transport::Tls(tls), Some(identity)) = (&self.transport, &loaded.settings.server.tls)
         else {
-            return Ok(());
+            return Ok(Vec::new());
         };
         tls.replace(identity)
-            .map_err(|error| build::refuse_tls(loaded, &error))
+            .map_err(|error| build::refuse_tls(loaded, &error))?;
+        Ok(certificates::warnings(
+            loaded,
+            tls,
+            made.clerk.clock().now(),
+        ))
     }
 
     /// Tells whether a file that the configuration was read from has changed.

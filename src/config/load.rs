@@ -191,12 +191,17 @@ impl Loaded {
     /// Returns the error for something that shows only when things are built from the settings.
     pub(crate) fn refuse(&self, key: &str, what: String, fix: &str) -> ConfigError {
         ConfigError {
-            problems: vec![Problem {
-                source: self.origins.nearest(key),
-                key: key.to_owned(),
-                what,
-                fix: fix.to_owned(),
-            }],
+            problems: vec![self.note(key, what, fix)],
+        }
+    }
+
+    /// Returns what is to be said of a key, with its place.
+    pub(crate) fn note(&self, key: &str, what: String, fix: &str) -> Problem {
+        Problem {
+            source: self.origins.nearest(key),
+            key: key.to_owned(),
+            what,
+            fix: fix.to_owned(),
         }
     }
 }

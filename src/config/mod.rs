@@ -39,7 +39,7 @@ mod watch;
 pub(crate) use clerk::KeySettings;
 pub(crate) use decision::DecisionSettings;
 pub(crate) use env::process as process_env;
-pub(crate) use error::ConfigError;
+pub(crate) use error::{ConfigError, Problem};
 pub(crate) use file::File;
 pub(crate) use hasura_webhook::HasuraSettings;
 pub(crate) use load::{Flag, Loaded, Provenance, Sources, load};

@@ -293,6 +293,7 @@ impl ServerSection {
             let chain = secret::read_text(&format!("{place}.cert"), &tls.cert, findings);
             let key = secret::read_text(&format!("{place}.key"), &tls.key, findings);
             Some(CertificatePem {
+                file: tls.cert.display().to_string(),
                 chain: chain?,
                 key: key?.into(),
             })

@@ -13,6 +13,7 @@ mod preface;
 mod request_id;
 mod serve;
 mod tls;
+mod validity;
 mod verdicts;
 mod wire;
 
@@ -25,4 +26,8 @@ pub(crate) use gateway::{Current, Gateway, Target};
 pub(crate) use hasura_webhook::HasuraWebhook;
 pub(crate) use listen::{ListenError, bind};
 pub(crate) use serve::{Listener, ServeLimits, serve};
-pub(crate) use tls::{CertificatePem, ClientCertificates, Presence, Tls, TlsError, TlsIdentity};
+pub(crate) use tls::{
+    CertificatePem, ClientCertificates, Presence, ServedCertificate, Tls, TlsError, TlsIdentity,
+};
+#[cfg(test)]
+pub(crate) use validity::Validity;

@@ -15,9 +15,14 @@ use tokio::{io, net::TcpStream};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use webpki::EndEntityCert;
 
+use super::validity::Validity;
+use crate::telemetry::certificates;
+
 /// A certificate chain and its key, as PEM.
 #[derive(Clone, Debug)]
 pub(crate) struct CertificatePem {
+    /// The file that holds the chain, as people and metrics call it.
+    pub(crate) file: String,
     pub(crate) chain: String,
     pub(crate) key: SecretString,
 }
@@ -67,7 +72,20 @@ pub(crate) enum TlsError {
 }
 
 /// The listener's side of TLS; a replacement holds from the next connection on.
-pub(crate) struct Tls(ArcSwap<ServerConfig>);
+pub(crate) struct Tls(ArcSwap<Served>);
+
+struct Served {
+    config: Arc<ServerConfig>,
+    certificates: Vec<ServedCertificate>,
+}
+
+/// A certificate that the listener shows to clients.
+#[derive(Clone, Debug)]
+pub(crate) struct ServedCertificate {
+    /// The file that it was read from.
+    pub(crate) file: String,
+    pub(crate) validity: Validity,
+}
 
 impl Tls {
     /// Reads the certificates.
@@ -76,7 +94,7 @@ impl Tls {
     ///
     /// [`TlsError`] naming the certificate by its place.
     pub(crate) fn new(identity: &TlsIdentity) -> Result<Self, TlsError> {
-        Ok(Self(ArcSwap::from_pointee(config(identity)?)))
+        Ok(Self(ArcSwap::from_pointee(Served::new(identity)?)))
     }
 
     /// Replaces the certificates; connections that are open keep theirs.
@@ -85,28 +103,50 @@ impl Tls {
     ///
     /// [`TlsError`]; the old certificates stay.
     pub(crate) fn replace(&self, identity: &TlsIdentity) -> Result<(), TlsError> {
-        self.0.store(Arc::new(config(identity)?));
+        let before = self.0.swap(Arc::new(Served::new(identity)?));
+        for certificate in &before.certificates {
+            certificates::gone(&certificate.file);
+        }
+        self.show_expiries();
         Ok(())
+    }
+
+    /// Returns the certificates, in the configuration's order.
+    pub(crate) fn certificates(&self) -> Vec<ServedCertificate> {
+        self.0.load().certificates.clone()
+    }
+
+    /// Shows in the metrics when each certificate expires.
+    pub(crate) fn show_expiries(&self) {
+        for certificate in &self.0.load().certificates {
+            certificates::expires(&certificate.file, certificate.validity.until);
+        }
     }
 
     /// Performs the handshake; the caller bounds its time.
     pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        TlsAcceptor::from(self.0.load_full()).accept(stream).await
+        let config = Arc::clone(&self.0.load().config);
+        TlsAcceptor::from(config).accept(stream).await
     }
 }
 
-fn config(identity: &TlsIdentity) -> Result<ServerConfig, TlsError> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let certificates = Certificates::read(&identity.certificates, &provider)?;
-    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()?;
-    let builder = match &identity.clients {
-        Some(clients) => builder.with_client_cert_verifier(verifier(clients, provider)?),
-        None => builder.with_no_client_auth(),
-    };
-    let mut config = builder.with_cert_resolver(Arc::new(certificates));
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(config)
+impl Served {
+    fn new(identity: &TlsIdentity) -> Result<Self, TlsError> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let (certificates, served) = Certificates::read(&identity.certificates, &provider)?;
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()?;
+        let builder = match &identity.clients {
+            Some(clients) => builder.with_client_cert_verifier(verifier(clients, provider)?),
+            None => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(certificates));
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Self {
+            config: Arc::new(config),
+            certificates: served,
+        })
+    }
 }
 
 fn verifier(
@@ -134,18 +174,30 @@ struct Certificates {
 }
 
 impl Certificates {
-    fn read(pems: &[CertificatePem], provider: &CryptoProvider) -> Result<Self, TlsError> {
+    fn read(
+        pems: &[CertificatePem],
+        provider: &CryptoProvider,
+    ) -> Result<(Self, Vec<ServedCertificate>), TlsError> {
         let mut by_name = HashMap::new();
         let mut fallback = None;
+        let mut served = Vec::new();
         for (index, pem) in pems.iter().enumerate() {
             let key = Arc::new(certified(index, pem, provider)?);
-            for name in names(&key, index)? {
-                by_name.entry(name).or_insert_with(|| Arc::clone(&key));
+            let unreadable = |error: webpki::Error| TlsError::Certificate(index, error.to_string());
+            let end_entity = key.end_entity_cert()?;
+            let parsed = EndEntityCert::try_from(end_entity).map_err(unreadable)?;
+            for name in parsed.valid_dns_names() {
+                let entry = by_name.entry(name.to_ascii_lowercase());
+                entry.or_insert_with(|| Arc::clone(&key));
             }
+            served.push(ServedCertificate {
+                file: pem.file.clone(),
+                validity: Validity::of(&parsed).map_err(unreadable)?,
+            });
             fallback.get_or_insert(key);
         }
         let fallback = fallback.ok_or(TlsError::None)?;
-        Ok(Self { by_name, fallback })
+        Ok((Self { by_name, fallback }, served))
     }
 
     fn find(&self, name: &str) -> Option<&Arc<CertifiedKey>> {
@@ -180,16 +232,4 @@ fn certified(
         .map_err(|_| TlsError::Key(index, "no PEM private key can be read".to_owned()))?;
     CertifiedKey::from_der(chain, key, provider)
         .map_err(|error| TlsError::Key(index, error.to_string()))
-}
-
-fn names(key: &CertifiedKey, index: usize) -> Result<Vec<String>, TlsError> {
-    let unreadable = |error: webpki::Error| TlsError::Certificate(index, error.to_string());
-    let Some(end_entity) = key.cert.first() else {
-        return Ok(Vec::new());
-    };
-    let parsed = EndEntityCert::try_from(end_entity).map_err(unreadable)?;
-    Ok(parsed
-        .valid_dns_names()
-        .map(str::to_ascii_lowercase)
-        .collect())
 }

@@ -5,6 +5,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 
 use super::{
     access::ACCESS_LOG_DROPPED,
+    certificates::CERTIFICATE_EXPIRY,
     metrics::{
         CLERK_REQUEST_SECONDS, CLERK_REQUESTS, DECISIONS, JWKS_REFRESHES, SESSION_CACHE,
         TEMPLATE_TOKEN_CACHE, TOKEN_CACHE,
@@ -57,12 +58,16 @@ const COUNTERS: [(&str, &str); 12] = [
 ];
 
 /// The gauges and what they show.
-const GAUGES: [(&str, &str); 9] = [
+const GAUGES: [(&str, &str); 10] = [
     (
         BUDGET_LEFT,
         "Calls that Clerk's rate limit still allows in these 10 seconds.",
     ),
     (BUILD_INFO, "1, with the version that runs."),
+    (
+        CERTIFICATE_EXPIRY,
+        "When the certificate that is served from a file expires, in seconds since 1970; NaN: served no more.",
+    ),
     (
         CLERK_HELD_BACK,
         "How long calls of Clerk's API are held back by its rate limit, in seconds.",

@@ -3,6 +3,8 @@
 #[cfg(feature = "gateway")]
 pub(crate) mod access;
 #[cfg(feature = "gateway")]
+pub(crate) mod certificates;
+#[cfg(feature = "gateway")]
 pub(crate) mod exporter;
 #[cfg(feature = "gateway")]
 pub(crate) mod logs;

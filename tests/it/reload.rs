@@ -205,3 +205,34 @@ async fn a_new_certificate_is_shown_to_new_connections_and_a_bad_one_to_nobody()
     assert_eq!(status_of(&scene.post("/reload", "")), 200);
     assert!(ask(&two) && !ask(&trusted));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_metrics_say_when_the_certificates_that_are_served_expire() {
+    let one = Certificate::for_name("gw.test");
+    let two = Certificate::for_days("other.test", 90);
+    let scene = scene(&format!("{}\n{}", QUIET.server, one.section())).await;
+    let expires = |certificate: &Certificate| {
+        let metrics = scene.metrics();
+        let start = format!(
+            "clerk_gateway_certificate_expiry_timestamp_seconds{{file=\"{}\"}} ",
+            certificate.cert.display()
+        );
+        let value = metrics.lines().find_map(|line| line.strip_prefix(&start));
+        value.map(|value| value.parse::<f64>().unwrap())
+    };
+    let (first, none) = (expires(&one).unwrap(), expires(&two));
+    assert_eq!(none, None);
+    let days = |later: f64, earlier: f64| ((later - earlier) / 86_400.0).round();
+    // The same file, renewed; another beside it.
+    fs::copy(&two.cert, &one.cert).unwrap();
+    fs::copy(&two.key, &one.key).unwrap();
+    scene.rewrite(|text| text.replace(&one.section(), &(one.section() + &two.section())));
+    assert_eq!(status_of(&scene.post("/reload", "")), 200);
+    assert_eq!(days(expires(&one).unwrap(), first), 88.0);
+    assert_eq!(expires(&two), expires(&one));
+    // One that is served no more raises no alert.
+    scene.rewrite(|text| text.replace(&two.section(), ""));
+    assert_eq!(status_of(&scene.post("/reload", "")), 200);
+    assert!(expires(&two).unwrap().is_nan());
+    assert_eq!(days(expires(&one).unwrap(), first), 88.0);
+}

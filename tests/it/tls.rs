@@ -2,10 +2,13 @@
 
 use std::process::Command;
 
-use crate::support::{
-    programs::{Certificate, curl, output, text},
-    scene::{Scene, Setting},
-    upstream::Upstream,
+use crate::{
+    cli_check::{file, run},
+    support::{
+        programs::{Certificate, curl, output, text},
+        scene::{Scene, Setting},
+        upstream::Upstream,
+    },
 };
 
 async fn scene(server: &str) -> Scene {
@@ -116,4 +119,24 @@ async fn client_certificates_are_asked_for_and_judged() {
         let bad: Vec<&str> = bad.iter().map(String::as_str).collect();
         assert!(!ask(&scene, "gw.test", &server, &bad).0, "{presence}");
     }
+}
+
+#[test]
+fn a_certificate_in_its_last_two_weeks_is_warned_of() {
+    let certificate = Certificate::for_name("gw.test");
+    let file = file(
+        "tls-expires.toml",
+        &format!(
+            "[clerk]\nissuer = \"https://a.example\"\n{}[[route]]\npath = \"/*\"\nauth = \"none\"\n\
+             [[upstream]]\nname = \"app\"\nurl = \"http://127.0.0.1:3000\"\n",
+            certificate.section()
+        ),
+    );
+    let run = run(&["check", "-c", &file], &[]);
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    let warning = format!(
+        "server.tls[0].cert: {} expires at 2",
+        certificate.cert.display()
+    );
+    assert!(run.stderr.contains(&warning), "{}", run.stderr);
 }

@@ -94,7 +94,7 @@ fn load(args: &Args, sandbox: &Sandbox, upstream: SocketAddr) -> Result<Loaded, 
         ..config::Sources::default()
     };
     let loaded = config::load(&sources).map_err(|error| report(&error))?;
-    warn(&loaded);
+    warn(&loaded.warnings);
     Ok(loaded)
 }
 

@@ -42,15 +42,20 @@ pub(crate) fn program(name: &str) -> Command {
 impl Certificate {
     /// One that signs itself, for a name.
     pub(crate) fn for_name(name: &str) -> Self {
-        Self::made(name, None)
+        Self::for_days(name, 2)
+    }
+
+    /// One that signs itself, and how many days it is good for.
+    pub(crate) fn for_days(name: &str, days: u32) -> Self {
+        Self::made(name, days, None)
     }
 
     /// One that `authority` signs.
     pub(crate) fn signed_by(name: &str, authority: &Self) -> Self {
-        Self::made(name, Some(authority))
+        Self::made(name, 2, Some(authority))
     }
 
-    fn made(name: &str, authority: Option<&Self>) -> Self {
+    fn made(name: &str, days: u32, authority: Option<&Self>) -> Self {
         let folder = folder();
         let made = Self {
             cert: folder.join("cert.pem"),
@@ -58,7 +63,8 @@ impl Certificate {
         };
         let mut openssl = Command::new("openssl");
         openssl
-            .args(["req", "-x509", "-nodes", "-days", "2", "-newkey", "ec"])
+            .args(["req", "-x509", "-nodes", "-newkey", "ec"])
+            .args(["-days", &days.to_string()])
             .args(["-pkeyopt", "ec_paramgen_curve:prime256v1"])
             .args(["-subj", &format!("/CN={name}")])
             .args(["-addext", &format!("subjectAltName=DNS:{name}")])
