@@ -135,7 +135,7 @@ impl ClerkSection {
             value: self.secret_key.as_ref(),
             file: self.secret_key_file.as_deref(),
         }
-        .read(findings)?;
+        .read_secret(findings)?;
         if key.expose_secret().chars().all(|c| c.is_ascii_graphic()) {
             return Some(key);
         }

@@ -2,6 +2,7 @@
 
 use std::{
     fmt, fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -9,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::error::Findings;
+use super::{error::Findings, source::Source};
 
 /// A secret value; written out it says only that it is set.
 #[derive(Clone, Deserialize)]
@@ -25,7 +26,18 @@ pub(crate) struct ValueOrFile<'a> {
 }
 
 impl ValueOrFile<'_> {
-    /// Returns the secret, read from its file where that is what is given.
+    /// Returns the value as [`ValueOrFile::read`] does, and warns where others may read the file that it stands in.
+    pub(crate) fn read_secret(&self, findings: &mut Findings) -> Option<SecretString> {
+        let secret = self.read(findings)?;
+        match (self.file, findings.origins.of(self.key)) {
+            (Some(path), _) => warn_of_exposure(&format!("{}_file", self.key), path, findings),
+            (None, Source::File { path, .. }) => warn_of_exposure(self.key, &path, findings),
+            (None, _) => {}
+        }
+        Some(secret)
+    }
+
+    /// Returns the value, read from its file where that is what is given.
     pub(crate) fn read(&self, findings: &mut Findings) -> Option<SecretString> {
         let file_key = format!("{}_file", self.key);
         match (self.value, self.file) {
@@ -69,6 +81,40 @@ pub(crate) fn read_text(key: &str, path: &Path, findings: &mut Findings) -> Opti
     }
 }
 
+/// Reads a file as [`read_text`] does, and warns where others may read it.
+pub(crate) fn read_secret(key: &str, path: &Path, findings: &mut Findings) -> Option<String> {
+    let text = read_text(key, path, findings)?;
+    warn_of_exposure(key, path, findings);
+    Some(text)
+}
+
+fn warn_of_exposure(key: &str, path: &Path, findings: &mut Findings) {
+    let path = resolve(key, path, findings);
+    let Ok(found) = fs::metadata(&path) else {
+        return;
+    };
+    let mode = found.permissions().mode() & 0o7777;
+    if let Some(exposure) = exposure(mode) {
+        let what = format!("{} has mode {mode:04o}: {exposure}", path.display());
+        let fix = format!(
+            "chmod 600 {} (a Kubernetes volume: defaultMode 0440 and fsGroup)",
+            path.display()
+        );
+        findings.warning(key, what, fix);
+    }
+}
+
+/// Says who may do what with a secret's file and should not. That its group may read it is a way of
+/// giving it to the gateway: Kubernetes' fsGroup does so, and root for a service's user.
+fn exposure(mode: u32) -> Option<&'static str> {
+    match mode {
+        _ if mode & 0o002 != 0 => Some("every user of this machine may change it"),
+        _ if mode & 0o004 != 0 => Some("every user of this machine may read it"),
+        _ if mode & 0o020 != 0 => Some("its group may change it"),
+        _ => None,
+    }
+}
+
 fn resolve(key: &str, path: &Path, findings: &Findings) -> PathBuf {
     match findings.origins.base(key) {
         Some(base) => base.join(path),
@@ -107,6 +153,24 @@ impl JsonSchema for Secret {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_group_may_read_a_secret_and_nobody_else() {
+        for mode in [0o400, 0o600, 0o440, 0o640] {
+            assert_eq!(exposure(mode), None, "{mode:o}");
+        }
+        for (mode, who) in [
+            (0o644, "every user"),
+            (0o604, "every user"),
+            (0o642, "every user"),
+            (0o660, "its group"),
+        ] {
+            assert!(
+                exposure(mode).is_some_and(|said| said.starts_with(who)),
+                "{mode:o}"
+            );
+        }
+    }
 
     #[test]
     fn a_secret_is_never_written_out() {

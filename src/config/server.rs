@@ -269,7 +269,7 @@ impl ServerSection {
 
     fn check_admin_token(&self, findings: &mut Findings) -> Option<SecretString> {
         let path = self.admin_token_file.as_ref()?;
-        let token = secret::read_text("server.admin_token_file", path, findings)?;
+        let token = secret::read_secret("server.admin_token_file", path, findings)?;
         let token = token.trim();
         if token.len() < 16 || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             let what = "holds a token that is short, or has spaces or odd bytes";
@@ -291,7 +291,7 @@ impl ServerSection {
         let certificates = self.tls.iter().enumerate().filter_map(|(index, tls)| {
             let place = format!("server.tls[{index}]");
             let chain = secret::read_text(&format!("{place}.cert"), &tls.cert, findings);
-            let key = secret::read_text(&format!("{place}.key"), &tls.key, findings);
+            let key = secret::read_secret(&format!("{place}.key"), &tls.key, findings);
             Some(CertificatePem {
                 file: tls.cert.display().to_string(),
                 chain: chain?,

@@ -1,6 +1,10 @@
 //! `[[upstream]]`: the services behind the gateway.
 
-use std::{collections::HashSet, path::PathBuf, time::Duration};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use http::uri::PathAndQuery;
 use schemars::JsonSchema;
@@ -8,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{checks, duration::Period, error::Findings, secret};
 use crate::proxy::{HealthCheck, Protocol, UpstreamConfig, UpstreamLimits, UpstreamTls};
+
+type Reader = fn(&str, &Path, &mut Findings) -> Option<String>;
 
 /// One `[[upstream]]` as it is written.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
@@ -256,13 +262,21 @@ impl UpstreamSection {
     }
 
     fn check_tls(&self, place: &str, findings: &mut Findings) -> UpstreamTls {
-        let mut read = |name: &str, path: &Option<PathBuf>| {
+        let mut read = |name: &str, path: &Option<PathBuf>, by: Reader| {
             let key = format!("{place}.{name}");
-            secret::read_text(&key, path.as_ref()?, findings)
+            by(&key, path.as_ref()?, findings)
         };
-        let authorities = read("ca_file", &self.ca_file);
-        let cert = read("client_cert_file", &self.client_cert_file);
-        let key = read("client_key_file", &self.client_key_file);
+        let authorities = read("ca_file", &self.ca_file, secret::read_text);
+        let cert = read(
+            "client_cert_file",
+            &self.client_cert_file,
+            secret::read_text,
+        );
+        let key = read(
+            "client_key_file",
+            &self.client_key_file,
+            secret::read_secret,
+        );
         if self.client_cert_file.is_some() != self.client_key_file.is_some() {
             let at = format!("{place}.client_cert_file");
             let what = "a certificate and its key go together";

@@ -1,6 +1,12 @@
 //! What `check` says of routes that work and may not be meant.
 
-use crate::config::check;
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+use crate::{
+    cli_check::{PUBLISHABLE_KEY, run},
+    config::check,
+    support::{process::folder, programs::Certificate},
+};
 
 fn warnings(name: &str, routes: &[&str]) -> String {
     let upstream = "[clerk]\nauthorized_parties = [\"https://app.test\"]\n\
@@ -109,5 +115,75 @@ fn a_page_that_may_send_cookies_and_not_write_is_warned_of() {
     ] {
         let said = warnings(name, &[&route]);
         assert!(!said.contains("may send cookies"), "{name}: {said}");
+    }
+}
+
+/// Checks a configuration whose secrets all stand in files of this mode, and returns what is said.
+fn with_secrets_of(mode: u32) -> String {
+    let folder = folder();
+    let certificate = Certificate::for_name("gw.test");
+    let config = folder.join("gateway.toml");
+    for (name, text) in [
+        ("secret_key", "sk_test_abc"),
+        ("admin", "0123456789abcdef"),
+        ("clerk.pem", include_str!("../fixtures/keys/rsa_3072.pem")),
+    ] {
+        fs::write(folder.join(name), text).unwrap();
+    }
+    let (cert, key) = (certificate.cert.display(), certificate.key.display());
+    let text = format!(
+        "[clerk]\nsecret_key_file = \"secret_key\"\njwt_key_file = \"clerk.pem\"\n\
+         [server]\nadmin_token_file = \"admin\"\n{}\
+         [[upstream]]\nname = \"app\"\nurl = \"https://app.test\"\n\
+         client_cert_file = \"{cert}\"\nclient_key_file = \"{key}\"\n",
+        certificate.section(),
+    );
+    fs::write(&config, text).unwrap();
+    let set = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let read = fs::read_dir(&folder).unwrap();
+    let all = read.map(|entry| entry.unwrap().path());
+    all.chain([certificate.cert, certificate.key])
+        .for_each(|path| set(&path));
+    let env = [("CLERK_PUBLISHABLE_KEY", PUBLISHABLE_KEY)];
+    let run = run(&["check", "-c", config.to_str().unwrap()], &env);
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    run.stderr
+}
+
+#[test]
+fn a_secret_in_a_file_that_everybody_may_read_is_warned_of() {
+    let said = with_secrets_of(0o644);
+    for key in [
+        "clerk.secret_key_file",
+        "server.admin_token_file",
+        "server.tls[0].key",
+        "upstream[0].client_key_file",
+    ] {
+        assert!(said.contains(&format!("{key}: /")), "{key}\n{said}");
+    }
+    let warning = "/secret_key has mode 0644: every user of this machine may read it; chmod 600 /";
+    assert!(said.contains(warning), "{said}");
+    // Public keys and certificates are for everybody.
+    assert_eq!(said.matches("has mode").count(), 4, "{said}");
+    // As Kubernetes mounts a secret for a group.
+    let said = with_secrets_of(0o440);
+    assert!(!said.contains("has mode"), "{said}");
+}
+
+#[test]
+fn a_secret_in_a_configuration_that_everybody_may_read_is_warned_of() {
+    let env = [("CLERK_PUBLISHABLE_KEY", PUBLISHABLE_KEY)];
+    let config = folder().join("gateway.toml");
+    for (mode, warned) in [(0o644, true), (0o600, false)] {
+        let text = "[clerk]\nsecret_key = \"sk_test_abc\"\n\
+                    [[upstream]]\nname = \"app\"\nurl = \"http://127.0.0.1:3000\"\n";
+        fs::write(&config, text).unwrap();
+        fs::set_permissions(&config, fs::Permissions::from_mode(mode)).unwrap();
+        let said = run(&["check", "-c", config.to_str().unwrap()], &env).stderr;
+        assert_eq!(
+            said.contains("clerk.secret_key: /") && said.contains("has mode 0644"),
+            warned,
+            "{said}"
+        );
     }
 }

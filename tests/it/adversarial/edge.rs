@@ -3,6 +3,7 @@
 use std::{
     io::{Read, Write},
     net::TcpListener,
+    os::unix::fs::PermissionsExt,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -271,6 +272,14 @@ fn e17_what_is_unsafe_is_not_run() {
         let (code, out, _) = check(&good.replacen(from, to, 1));
         assert_ne!(code, Some(0), "{to}: {out}");
     }
+    // A key that everybody may read runs, as mounts of secrets often are so, and is warned of.
+    let key = folder().join("secret_key");
+    std::fs::write(&key, "sk_test_x").unwrap();
+    std::fs::set_permissions(&key, PermissionsExt::from_mode(0o644)).unwrap();
+    let file = format!("secret_key_file = \"{}\"", key.display());
+    let (code, _, err) = check(&good.replacen("secret_key = \"sk_test_x\"", &file, 1));
+    assert_eq!(code, Some(0), "{err}");
+    assert!(err.contains("has mode 0644"), "{err}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
