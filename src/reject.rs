@@ -20,7 +20,7 @@ use crate::{
     limit::rate::RateLimited,
     mutate::{managed_headers::HeaderError, role_wish::RoleWishError},
     policy::cross_site::CrossSite,
-    request::RequestError,
+    request::{HeadFault, RequestError},
 };
 
 /// Where Clerk does not say how long to wait, clients are told this.
@@ -108,6 +108,15 @@ impl Rejection {
         }
     }
 
+    /// Returns the rate that was exceeded, where it is that.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn rate_limited(&self) -> Option<&RateLimited> {
+        match &self.0 {
+            Cause::RateLimited(limited) => Some(limited),
+            _ => None,
+        }
+    }
+
     /// Names the check that refuses.
     #[cfg(feature = "gateway")]
     pub(crate) fn stage(&self) -> &'static str {
@@ -173,9 +182,9 @@ impl Rejection {
             #[cfg(feature = "gateway")]
             Cause::Request(RequestError::TargetTooLong) => StatusCode::URI_TOO_LONG,
             #[cfg(feature = "gateway")]
-            Cause::Request(RequestError::TooManyCookies) => {
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
-            }
+            Cause::Request(
+                RequestError::TooManyCookies | RequestError::Head(HeadFault::TooManyFields),
+            ) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             #[cfg(feature = "gateway")]
             Cause::Request(_) => StatusCode::BAD_REQUEST,
             #[cfg(feature = "gateway")]

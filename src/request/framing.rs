@@ -28,7 +28,7 @@ pub(crate) enum FramingError {
     TransferEncoding,
 }
 
-/// What makes a head ambiguous.
+/// What makes a head ambiguous, or too much.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum HeadFault {
@@ -41,6 +41,9 @@ pub(crate) enum HeadFault {
     /// A line that does not end in exactly CR LF, or that continues the one before.
     #[error("a line of the head is malformed")]
     Line,
+    /// More fields than one may have: HTTP/2 has no bound of its own on their number.
+    #[error("the head has too many fields")]
+    TooManyFields,
 }
 
 /// Refuses framing headers that are open to more than one reading (RFC 9112 §6.1, §6.3).

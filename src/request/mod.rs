@@ -88,6 +88,7 @@ impl RequestError {
             Self::Framing(_) | Self::Head(HeadFault::Framing) => "request-ambiguous-framing",
             Self::Head(HeadFault::Fragment) => "request-ambiguous-target",
             Self::Head(HeadFault::Line) => "request-ambiguous-head",
+            Self::Head(HeadFault::TooManyFields) => "request-too-many-headers",
             Self::Hasura(error) => error.slug(),
             Self::Host => "request-ambiguous-host",
             Self::Method => "request-ambiguous-method",

@@ -27,6 +27,7 @@ use tokio::{
 use super::{
     Drain, ServeLimits,
     preface::{self, Protocol, Replayed},
+    streams::{StreamAnswer, StreamBody, Streams},
     tls::Tls,
     wire::{Patience, Wire, WireState},
 };
@@ -197,6 +198,8 @@ where
             inner: self.service,
             info: ConnectionInfo::new(peer, scheme),
             requests: Arc::clone(&requests),
+            streams: Streams::new(self.limits.streams),
+            most_headers: self.limits.headers,
         };
         let io = preface::Paced::new(io, self.limits.handshake, self.limits.write_timeout);
         let served = self.http2.serve_connection(TokioIo::new(io), service);
@@ -206,7 +209,10 @@ where
             ended = served.as_mut() => return ended,
             () = drain.begun() => served.as_mut().graceful_shutdown(),
             // What is under way goes on; the client opens another connection for more.
-            () = requests.idled() => served.as_mut().graceful_shutdown(),
+            () = requests.idled() => {
+                traffic::closed("idle-timeout");
+                served.as_mut().graceful_shutdown();
+            }
         }
         served.await
     }
@@ -330,16 +336,25 @@ struct Http2Service<S> {
     inner: S,
     info: ConnectionInfo,
     requests: Arc<Activity>,
+    streams: Streams,
+    most_headers: usize,
 }
 
-impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Http2Service<S> {
-    type Response = S::Response;
+impl<S, B> Service<Request<Incoming>> for Http2Service<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>>,
+{
+    type Response = Response<StreamBody<B>>;
     type Error = S::Error;
-    type Future = S::Future;
+    type Future = StreamAnswer<S::Future>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         self.requests.note();
-        request.extensions_mut().insert(self.info.clone());
-        self.inner.call(request)
+        let mut info = self.info.clone();
+        if request.headers().len() > self.most_headers {
+            info.fault = Some(HeadFault::TooManyFields);
+        }
+        request.extensions_mut().insert(info);
+        self.streams.hold(self.inner.call(request))
     }
 }

@@ -228,6 +228,9 @@ impl Current {
             None => &self.unrouted,
         };
         counter.decided("refuse", rejection.reason());
+        if let Some(limited) = rejection.rate_limited() {
+            counter.rate_limited(limited.of);
+        }
         counter.answered(rejection.status());
     }
 }

@@ -12,6 +12,7 @@ mod listen;
 mod preface;
 mod request_id;
 mod serve;
+mod streams;
 mod tls;
 mod validity;
 mod verdicts;

@@ -14,6 +14,7 @@ use tokio::{
 };
 
 use super::wire::WriteTimer;
+use crate::telemetry::traffic;
 
 /// RFC 9113 §3.4.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -144,6 +145,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Paced<T> {
             return Poll::Pending;
         };
         ready!(timer.as_mut().poll(cx));
+        traffic::closed("handshake-timeout");
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }

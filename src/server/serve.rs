@@ -155,10 +155,14 @@ type Accepted = (TcpStream, SocketAddr, OwnedSemaphorePermit);
 
 async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> io::Result<Accepted> {
     // The permit comes first: a connection that cannot be served yet stays in the kernel's queue.
-    let permit = Arc::clone(permits)
-        .acquire_owned()
-        .await
-        .map_err(io::Error::other)?;
+    let permit = match Arc::clone(permits).try_acquire_owned() {
+        Ok(permit) => permit,
+        Err(_) => {
+            traffic::limit_reached("connections");
+            let permit = Arc::clone(permits).acquire_owned().await;
+            permit.map_err(io::Error::other)?
+        }
+    };
     let (stream, peer) = listener.accept().await?;
     stream.set_nodelay(true)?;
     Ok((stream, peer, permit))

@@ -13,7 +13,8 @@ use super::{
     reloads::{LAST_RELOAD, RELOADS},
     traffic::{
         BUDGET_LEFT, BUILD_INFO, CLERK_HELD_BACK, CONNECTIONS, CONNECTIONS_CLOSED, DECIDE_SECONDS,
-        JWKS_AGE, REQUEST_SECONDS, REQUESTS, TOKEN_AGE_SECONDS, UPSTREAM_SECONDS,
+        JWKS_AGE, LIMIT_REACHED, RATE_LIMITED, REQUEST_SECONDS, REQUESTS, TOKEN_AGE_SECONDS,
+        UPSTREAM_SECONDS,
     },
     upstreams::{
         UPGRADED, UPSTREAM_HEALTHY, UPSTREAM_IN_FLIGHT, UPSTREAM_REQUESTS, UPSTREAM_RETRIES,
@@ -21,7 +22,7 @@ use super::{
 };
 
 /// The counters and what they count.
-const COUNTERS: [(&str, &str); 12] = [
+const COUNTERS: [(&str, &str); 14] = [
     (
         ACCESS_LOG_DROPPED,
         "Lines of the access log that could not be written in time.",
@@ -41,6 +42,14 @@ const COUNTERS: [(&str, &str); 12] = [
     (
         JWKS_REFRESHES,
         "Fetches of the instance's keys, by outcome.",
+    ),
+    (
+        LIMIT_REACHED,
+        "Times that a listener had all its connections, or an HTTP/2 connection all its streams.",
+    ),
+    (
+        RATE_LIMITED,
+        "Requests refused by a route's rate limit, by route and whose rate it was.",
     ),
     (RELOADS, "Reloads of the configuration, by outcome."),
     (REQUESTS, "Requests answered, by route and status."),

@@ -13,6 +13,8 @@ pub(super) const CLERK_HELD_BACK: &str = "clerk_gateway_clerk_held_back_seconds"
 pub(super) const JWKS_AGE: &str = "clerk_gateway_jwks_age_seconds";
 pub(super) const CONNECTIONS: &str = "clerk_gateway_connections";
 pub(super) const CONNECTIONS_CLOSED: &str = "clerk_gateway_connections_closed_total";
+pub(super) const LIMIT_REACHED: &str = "clerk_gateway_limit_reached_total";
+pub(super) const RATE_LIMITED: &str = "clerk_gateway_rate_limited_total";
 pub(super) const REQUESTS: &str = "clerk_gateway_requests_total";
 pub(super) const DECIDE_SECONDS: &str = "clerk_gateway_decide_seconds";
 pub(super) const REQUEST_SECONDS: &str = "clerk_gateway_request_seconds";
@@ -52,6 +54,12 @@ pub(crate) fn budget(left: u64, held_back: Duration) {
 /// Counts a connection that was refused, cut or broken, by reason.
 pub(crate) fn closed(reason: &'static str) {
     count(CONNECTIONS_CLOSED, [("reason", reason)]);
+}
+
+/// Counts that something is in use as much as it may be, so that what comes next waits: a listener's
+/// `connections`, or an HTTP/2 connection's `streams`.
+pub(crate) fn limit_reached(limit: &'static str) {
+    count(LIMIT_REACHED, [("limit", limit)]);
 }
 
 /// Times a decision, from the request's head to its route or refusal.
@@ -112,6 +120,12 @@ impl RouteCounter {
     /// Counts a request that is refused or answered here, by the reason's slug.
     pub(crate) fn decided(&self, outcome: &'static str, reason: &'static str) {
         decisions(&self.route, outcome, reason).increment(1);
+    }
+
+    /// Counts a request beyond the rate of one `session` or one `address`.
+    pub(crate) fn rate_limited(&self, of: &'static str) {
+        let route = metrics::SharedString::from_shared(Arc::clone(&self.route));
+        metrics::counter!(RATE_LIMITED, "route" => route, "of" => of).increment(1);
     }
 
     /// Counts an answer.

@@ -197,6 +197,24 @@ async fn too_many_headers_and_too_long_targets_have_their_statuses() {
         );
     }
     assert_eq!(scene.upstream.hits(), 0);
+    eventually("both heads counted", || {
+        counts(&scene, "head-too-large") == 2
+    });
+    let counted = r#"outcome="refuse",reason="request-target-too-long"} 2"#;
+    assert!(scene.metrics().contains(counted), "{}", scene.metrics());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_beyond_the_most_waits_and_that_is_counted() {
+    let scene = scene("max_connections = 3").await;
+    let held: Vec<_> = (0..3).map(|_| connect(&scene, b"")).collect();
+    let counted = "clerk_gateway_limit_reached_total{limit=\"connections\"} ";
+    eventually("three at once", || scene.metrics().contains(counted));
+    let mut waiting = connect(&scene, b"GET /public/x HTTP/1.1\r\nHost: gw.test\r\n\r\n");
+    drop(held);
+    let mut status = [0; 12];
+    waiting.read_exact(&mut status).unwrap();
+    assert_eq!(&status, b"HTTP/1.1 200");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -81,6 +81,8 @@ async fn a_body_above_the_limit_is_413_whichever_way_it_is_framed() {
         assert_eq!(status_of(&answer), status, "{request}\n{answer}");
     }
     assert_eq!(scene.upstream.hits(), 3);
+    let counted = r#"{upstream="app",outcome="request-body-too-large"} 3"#;
+    assert!(scene.metrics().contains(counted), "{}", scene.metrics());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,6 +97,8 @@ async fn a_body_that_stands_still_is_408_and_the_connection_ends() {
         assert!(answer.contains("request-body-timeout"), "{answer}");
     }
     assert_eq!(scene.upstream.hits(), 0);
+    let counted = r#"{upstream="app",outcome="request-body-timeout"} 2"#;
+    assert!(scene.metrics().contains(counted), "{}", scene.metrics());
 }
 
 #[tokio::test(flavor = "multi_thread")]

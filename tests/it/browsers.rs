@@ -223,6 +223,8 @@ async fn a_session_beyond_its_rate_is_429_and_others_are_not() {
     assert!(has(&grpc, "grpc-status: 8"), "{grpc}");
     let counted = r#"clerk_gateway_requests_total{route="/sessions/*",status="429"} 2"#;
     assert!(scene.metrics().contains(counted), "{}", scene.metrics());
+    let counted = r#"clerk_gateway_rate_limited_total{route="/sessions/*",of="session"} 2"#;
+    assert!(scene.metrics().contains(counted), "{}", scene.metrics());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -242,6 +244,8 @@ async fn an_address_beyond_its_rate_is_429_as_trusted_proxies_tell_it() {
     }
     assert_eq!(from("2001:db8::4"), 429);
     assert_eq!(scene.upstream.hits(), 7);
+    let counted = r#"clerk_gateway_rate_limited_total{route="/addresses/*",of="address"} 2"#;
+    assert!(scene.metrics().contains(counted), "{}", scene.metrics());
 }
 
 #[test]

@@ -2,15 +2,20 @@
 
 use std::{
     io::{Read, Write},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     time::Duration,
 };
 
-use crate::support::{
-    process::raw,
-    programs::curl,
-    scene::{Scene, Setting},
-    upstream::Upstream,
+use crate::{
+    adversarial::http2::{
+        END_HEADERS, END_STREAM, HEADERS, Outcome, ask, block, connect, frame, get,
+    },
+    support::{
+        process::raw,
+        programs::curl,
+        scene::{Scene, Setting},
+        upstream::Upstream,
+    },
 };
 
 async fn scene() -> Scene {
@@ -101,4 +106,50 @@ async fn an_http2_connection_without_requests_is_let_go() {
         assert!(read > 0, "ended without GOAWAY: {frames:?}");
         frames.extend_from_slice(&byte[..read]);
     }
+    let counted = "connections_closed_total{reason=\"idle-timeout\"} 1";
+    assert!(scene.metrics().contains(counted), "{}", scene.metrics());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_http2_request_with_too_many_fields_is_431() {
+    let setting = Setting {
+        server: "h2c = true\nmax_headers = 20",
+        ..Setting::default()
+    };
+    let scene = Scene::set(Upstream::start(), setting).await;
+    let names: Vec<_> = (0..30).map(|n| format!("x-{n}")).collect();
+    let more = |count: usize| {
+        let fields = names[..count].iter().map(|name| (name.as_str(), "1"));
+        let fields = get("/public/x").into_iter().chain(fields);
+        ask(scene.address, &fields.collect::<Vec<_>>(), None)
+    };
+    assert_eq!(more(20), Outcome::Status(200));
+    more(21);
+    assert_eq!(scene.upstream.hits(), 1);
+    let counted = r#"route="none",status="431"} 1"#;
+    assert!(scene.metrics().contains(counted), "{}", scene.metrics());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_has_all_its_streams_is_counted() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let lines = format!("url = \"http://{}\"", silent.local_addr().unwrap());
+    let setting = Setting {
+        server: "h2c = true\nmax_streams = 3",
+        upstream: &lines,
+        ..Setting::default()
+    };
+    let scene = Scene::set(Upstream::start(), setting).await;
+    let counted = "clerk_gateway_limit_reached_total{limit=\"streams\"} ";
+    let mut client = connect(scene.address);
+    let mut ask = |stream| {
+        let head = block(&get("/public/x"));
+        let head = frame(HEADERS, END_HEADERS | END_STREAM, stream, &head);
+        client.write_all(&head).unwrap();
+        silent.accept().unwrap()
+    };
+    let _two = [ask(1), ask(3)];
+    assert!(!scene.metrics().contains(counted), "{}", scene.metrics());
+    let _third = ask(5);
+    assert!(scene.metrics().contains(counted), "{}", scene.metrics());
 }

@@ -7,17 +7,17 @@ use std::{
 };
 
 const DATA: u8 = 0;
-const HEADERS: u8 = 1;
+pub(crate) const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
-const END_STREAM: u8 = 1;
+pub(crate) const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub(crate) const END_HEADERS: u8 = 4;
 
 /// How a stream ended.
 #[derive(Debug, Eq, PartialEq)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// With an answer of this status.
     Status(u16),
     /// With `RST_STREAM` or `GOAWAY`, of this error code, or with the connection (`u32::MAX`).
@@ -26,13 +26,13 @@ pub(super) enum Outcome {
 
 impl Outcome {
     /// Tells whether the request was refused as malformed.
-    pub(super) fn is_refusal(&self) -> bool {
+    pub(crate) fn is_refusal(&self) -> bool {
         matches!(self, Self::Status(400) | Self::Error(_))
     }
 }
 
 /// Sends one request by HTTP/2; the fields go out as they are, in order.
-pub(super) fn ask(address: SocketAddr, fields: &[(&str, &str)], body: Option<&[u8]>) -> Outcome {
+pub(crate) fn ask(address: SocketAddr, fields: &[(&str, &str)], body: Option<&[u8]>) -> Outcome {
     let mut stream = connect(address);
     let end = if body.is_none() { END_STREAM } else { 0 };
     let mut bytes = frame(HEADERS, END_HEADERS | end, 1, &block(fields));
@@ -44,7 +44,7 @@ pub(super) fn ask(address: SocketAddr, fields: &[(&str, &str)], body: Option<&[u
 }
 
 /// The pseudo-headers of a GET.
-pub(super) fn get(path: &str) -> Vec<(&str, &str)> {
+pub(crate) fn get(path: &str) -> Vec<(&str, &str)> {
     vec![
         (":method", "GET"),
         (":scheme", "http"),
@@ -54,7 +54,7 @@ pub(super) fn get(path: &str) -> Vec<(&str, &str)> {
 }
 
 /// Opens a connection, the preface and empty settings sent.
-pub(super) fn connect(address: SocketAddr) -> TcpStream {
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
     let limit = Some(Duration::from_secs(20));
     stream.set_read_timeout(limit).unwrap();
@@ -66,14 +66,14 @@ pub(super) fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
     [head.as_slice(), payload].concat()
 }
 
 /// Encodes fields as literals without a table.
-pub(super) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
         block.push(0);
@@ -100,7 +100,7 @@ fn string(block: &mut Vec<u8>, text: &[u8]) {
 }
 
 /// Reads frames up to the one that ends stream 1, or the connection.
-pub(super) fn outcome(stream: &mut TcpStream) -> Outcome {
+pub(crate) fn outcome(stream: &mut TcpStream) -> Outcome {
     loop {
         let mut head = [0; 9];
         if stream.read_exact(&mut head).is_err() {

@@ -9,7 +9,7 @@ mod edge;
 mod framing;
 mod gate;
 mod headers;
-mod http2;
+pub(crate) mod http2;
 mod path;
 mod proven;
 mod strays;
