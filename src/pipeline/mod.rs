@@ -7,13 +7,15 @@ mod route;
 
 use std::{net::IpAddr, sync::Arc};
 
-use http::{HeaderMap, HeaderValue, header::ORIGIN, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, header::ORIGIN, request::Parts};
 
 use crate::{
     mutate::{managed_headers::ManagedNames, role_wish::RoleWish},
     policy::cors::{Preflight, preflight_for},
     reject::Rejection,
-    request::{CanonicalRequest, ForwardedFor, Peer, RequestError, TrustedProxies, join_cookies},
+    request::{
+        CanonicalRequest, ForwardedFor, PathError, Peer, RequestError, TrustedProxies, join_cookies,
+    },
     route::Table,
     rule::{Decision, RequestHead},
     session::Session,
@@ -80,7 +82,8 @@ impl<U> Pipeline<U> {
         if self.notes_clients {
             parts.extensions.insert(ClientAddress(from.client()));
         }
-        if let Some(route) = self.preflights_route(&request, &parts.headers) {
+        let asking = self.preflights_route(&request, &parts.headers);
+        if let Some(route) = asking.map_err(Refusal::before_route)? {
             let passed = self.preflight(&route, &request, &from, parts);
             return passed.map_err(|rejection| Refusal::of(route, rejection));
         }
@@ -105,11 +108,12 @@ impl<U> Pipeline<U> {
         &self,
         request: &CanonicalRequest,
         headers: &HeaderMap,
-    ) -> Option<Arc<Route<U>>> {
-        let method = preflight_for(request.method(), headers)?;
-        let host = request.host().map(|host| host.name());
-        let route = self.routes.find(host, request.path(), &method)?;
-        route.cors.is_some().then(|| Arc::clone(route))
+    ) -> Result<Option<Arc<Route<U>>>, RequestError> {
+        let Some(method) = preflight_for(request.method(), headers) else {
+            return Ok(None);
+        };
+        let found = self.find(request, &method)?;
+        Ok(found.filter(|route| route.cors.is_some()).map(Arc::clone))
     }
 
     /// Answers a preflight, or passes it on; it never has credentials, so none are looked for.
@@ -149,10 +153,34 @@ impl<U> Pipeline<U> {
     }
 
     fn route(&self, request: &CanonicalRequest) -> Result<Arc<Route<U>>, Refusal<U>> {
-        let host = request.host().map(|host| host.name());
-        let found = self.routes.find(host, request.path(), request.method());
+        let found = self.find(request, request.method());
         let missing = || Refusal::before_route(Rejection::route_not_found());
+        let found = found.map_err(Refusal::before_route)?;
         found.map(Arc::clone).ok_or_else(missing)
+    }
+
+    /// Finds the route of a path; a path that a server may fold into another route's is refused.
+    fn find(
+        &self,
+        request: &CanonicalRequest,
+        method: &Method,
+    ) -> Result<Option<&Arc<Route<U>>>, RequestError> {
+        let (host, path) = (request.host().map(|host| host.name()), request.path());
+        let Some(found) = self.routes.find(host, path, method) else {
+            return Ok(None);
+        };
+        let mut is_weaker = false;
+        for other in self.routes.find_folded(host, path, method) {
+            if Arc::ptr_eq(found, other) {
+                return Ok(Some(found));
+            }
+            // Who is checked on the way to what is open to all has come no further than anyone may.
+            is_weaker |= found.rule.is_none() || other.rule.is_some();
+        }
+        match is_weaker {
+            true => Err(RequestError::Path(PathError::AnotherRoute)),
+            false => Ok(Some(found)),
+        }
     }
 
     async fn permit(

@@ -6,6 +6,11 @@ use std::borrow::Cow;
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum PathError {
+    /// Another route is meant where case, trailing dots and trailing blanks do not count.
+    #[error(
+        "the path is another route's for a server that folds case, or cuts dots and blanks off"
+    )]
+    AnotherRoute,
     /// A control, blank or non-ASCII byte stands in it as it is.
     #[error("the path holds a byte that must be percent-encoded")]
     Byte,

@@ -1,12 +1,15 @@
 //! Which rule a request meets: a matcher of host, path and method.
 
+mod fold;
 mod pattern;
 mod trie;
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use http::Method;
 
+use fold::folded_path;
+use pattern::Segment;
 pub(crate) use pattern::{Pattern, PatternError};
 use trie::{Place, Rule, Trie};
 
@@ -18,8 +21,17 @@ use trie::{Place, Rule, Trie};
 #[derive(Debug)]
 pub(crate) struct Table<T> {
     values: Vec<T>,
-    hosts: HashMap<Box<str>, Trie, foldhash::fast::RandomState>,
-    any_host: Trie,
+    hosts: HashMap<Box<str>, Trees, foldhash::fast::RandomState>,
+    any_host: Trees,
+    /// Whether some route's own literals can be folded.
+    folds: bool,
+}
+
+/// A host's routes: as they are, and with their literals folded.
+#[derive(Debug, Default)]
+struct Trees {
+    exact: Trie,
+    folded: Trie,
 }
 
 /// Collects patterns until [`TableBuilder::build`] orders them.
@@ -68,9 +80,36 @@ impl<T> Table<T> {
     pub(crate) fn find(&self, host: Option<&str>, path: &str, method: &Method) -> Option<&T> {
         let of_host = host.and_then(|host| self.hosts.get(host));
         let index = of_host
-            .and_then(|trie| trie.find(path, method))
-            .or_else(|| self.any_host.find(path, method))?;
+            .and_then(|trees| trees.exact.find(path, method))
+            .or_else(|| self.any_host.exact.find(path, method))?;
         self.values.get(index)
+    }
+
+    /// Finds the values of all routes that a server may meet for a canonical path which folds case and cuts trailing
+    /// dots and blanks off segments; none where neither the path nor the routes have anything of the kind, or there is one route.
+    pub(crate) fn find_folded(
+        &self,
+        host: Option<&str>,
+        path: &str,
+        method: &Method,
+    ) -> impl Iterator<Item = &T> {
+        let place = self.folded_place(host, path, method);
+        let rules = place.into_iter().flat_map(|place| place.all(method));
+        rules.filter_map(|index| self.values.get(index))
+    }
+
+    fn folded_place(&self, host: Option<&str>, path: &str, method: &Method) -> Option<&Place> {
+        if self.values.len() < 2 {
+            return None;
+        }
+        let path = folded_path(path);
+        if matches!(path, Cow::Borrowed(_)) && !self.folds {
+            return None;
+        }
+        let of_host = host.and_then(|host| self.hosts.get(host));
+        of_host
+            .and_then(|trees| trees.folded.find_place(&path, method))
+            .or_else(|| self.any_host.folded.find_place(&path, method))
     }
 }
 
@@ -91,7 +130,8 @@ impl<T> TableBuilder<T> {
         let mut table = Table {
             values: Vec::with_capacity(self.entries.len()),
             hosts: HashMap::default(),
-            any_host: Trie::default(),
+            any_host: Trees::default(),
+            folds: false,
         };
         let mut names: Vec<String> = Vec::with_capacity(self.entries.len());
         for (pattern, value) in self.entries {
@@ -100,16 +140,19 @@ impl<T> TableBuilder<T> {
                 pattern: name.clone(),
                 reason,
             };
-            let trie = match pattern.host().map_err(malformed)? {
+            let trees = match pattern.host().map_err(malformed)? {
                 Some(host) => table.hosts.entry(host).or_default(),
                 None => &mut table.any_host,
             };
-            let place = trie.place(&pattern.segments().map_err(malformed)?);
+            let segments = pattern.segments().map_err(malformed)?;
+            let folded: Vec<Segment> = segments.iter().map(Segment::folded).collect();
+            table.folds |= folded != segments;
             let rule = Rule {
                 methods: pattern.methods().map_err(malformed)?,
                 index: names.len(),
             };
-            if let Some(other) = Place::insert(place, rule) {
+            trees.folded.place(&folded).add(rule.clone());
+            if let Some(other) = trees.exact.place(&segments).insert(rule) {
                 return Err(RouteError::Overlap {
                     first: names.get(other).cloned().unwrap_or_default(),
                     second: name,

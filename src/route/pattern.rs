@@ -4,6 +4,7 @@ use std::fmt;
 
 use http::Method;
 
+use super::fold::folded_literal;
 use crate::request::{Host, PathError, canonical_path, decoded_bytes};
 
 /// A route's host, path and methods as its owner wrote them.
@@ -47,6 +48,17 @@ pub(super) enum Segment {
     Any,
     /// This place and all below it.
     Below,
+}
+
+impl Segment {
+    /// Returns what is left of it where a server folds names.
+    pub(super) fn folded(&self) -> Self {
+        match self {
+            Self::Literal(literal) => Self::Literal(folded_literal(literal)),
+            Self::Any => Self::Any,
+            Self::Below => Self::Below,
+        }
+    }
 }
 
 impl Pattern {

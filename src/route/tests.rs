@@ -33,6 +33,47 @@ fn found(table: &Table<&'static str>, request: &str) -> &'static str {
 }
 
 #[test]
+fn a_path_that_folds_meets_the_routes_of_every_spelling() {
+    let routes = [
+        "/*",
+        "/admin/*",
+        "/admin/keys",
+        "/Reports/*",
+        "/reports/x",
+        "POST /admin/*",
+        "a.test/Own/*",
+    ];
+    let table = table(&routes).unwrap();
+    for (request, expected) in [
+        ("/ADMIN/x", &["/admin/*"][..]),
+        ("/admin./x", &["/admin/*"]),
+        ("/admin%20/x", &["/admin/*"]),
+        ("/%20/admin/x", &["/admin/*"]),
+        ("/admin/KEYS", &["/admin/keys"]),
+        ("/admin/keys.", &["/admin/keys"]),
+        ("POST /Admin/x", &["/admin/*", "POST /admin/*"]),
+        ("/ADMINS/x", &["/*"]),
+        ("/reports/y", &["/Reports/*"]),
+        ("/REPORTS/x", &["/reports/x"]),
+        ("a.test/own/x", &["a.test/Own/*"]),
+        ("a.test/ADMIN/x", &["/admin/*"]),
+    ] {
+        let asked = pattern(request);
+        let method = asked.methods.map_or(Method::GET, |list| list[0].clone());
+        let found = table.find_folded(asked.host.as_deref(), &asked.path, &method);
+        assert_eq!(found.copied().collect::<Vec<_>>(), expected, "{request}");
+    }
+}
+
+#[test]
+fn nothing_is_looked_for_where_nothing_folds() {
+    let table = table(&["/*", "/admin/*"]).unwrap();
+    for path in ["/admin/x", "/other", "/v1.2/x", "/"] {
+        assert!(table.find_folded(None, path, &Method::GET).next().is_none());
+    }
+}
+
+#[test]
 fn a_pattern_takes_what_it_says_and_nothing_else() {
     for (pattern, request, taken) in [
         ("/a", "/a", true),

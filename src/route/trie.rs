@@ -22,7 +22,7 @@ pub(super) struct Trie {
 pub(super) struct Place(Vec<Rule>);
 
 /// The methods that a value takes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Rule {
     pub(super) methods: Option<Box<[Method]>>,
     pub(super) index: usize,
@@ -41,6 +41,11 @@ impl Trie {
 
     /// Finds the most specific rule that takes a canonical path and a method.
     pub(super) fn find(&self, path: &str, method: &Method) -> Option<usize> {
+        self.find_place(path, method)?.find(method)
+    }
+
+    /// Finds the most specific place where some rule takes a canonical path and a method.
+    pub(super) fn find_place(&self, path: &str, method: &Method) -> Option<&Place> {
         self.descend(path.strip_prefix('/'), method)
     }
 
@@ -56,9 +61,9 @@ impl Trie {
     }
 
     /// Depth is bounded by the patterns, not by the path; a node has one way to it, so none is visited twice.
-    fn descend(&self, rest: Option<&str>, method: &Method) -> Option<usize> {
+    fn descend(&self, rest: Option<&str>, method: &Method) -> Option<&Place> {
         let Some(rest) = rest else {
-            return self.exact.find(method).or_else(|| self.below.find(method));
+            return self.exact.taking(method).or(self.below.taking(method));
         };
         let (segment, next) = match rest.split_once('/') {
             Some((segment, next)) => (segment, Some(next)),
@@ -69,7 +74,7 @@ impl Trie {
         literal
             .and_then(|child| child.descend(next, method))
             .or_else(|| any?.descend(next, method))
-            .or_else(|| self.below.find(method))
+            .or_else(|| self.below.taking(method))
     }
 
     fn literal(&self, segment: &str) -> Option<&Self> {
@@ -104,6 +109,21 @@ impl Place {
             self.0.insert(at, rule);
         }
         other
+    }
+
+    /// Adds a rule, whatever others take.
+    pub(super) fn add(&mut self, rule: Rule) {
+        self.0.push(rule);
+    }
+
+    /// Returns the indices of all rules that take a method.
+    pub(super) fn all(&self, method: &Method) -> impl Iterator<Item = usize> {
+        let taking = self.0.iter().filter(|rule| rule.takes(method));
+        taking.map(|rule| rule.index)
+    }
+
+    fn taking(&self, method: &Method) -> Option<&Self> {
+        self.find(method).map(|_| self)
     }
 
     fn find(&self, method: &Method) -> Option<usize> {

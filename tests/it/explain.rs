@@ -232,3 +232,17 @@ fn what_shows_only_when_it_is_set_up_is_found_by_check() {
     assert_eq!(status, Some(2), "{said}");
     assert!(said.contains("clerk.jwt_key"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_that_a_server_may_fold_into_another_routes_is_refused_with_that_cause() {
+    let setting = Setting {
+        routes: "[[route]]\npath = \"/*\"\nauth = \"none\"\n[[route]]\npath = \"/admin/*\"\n",
+        ..Setting::default()
+    };
+    let scene = Scene::set(Upstream::start(), setting).await;
+    let (status, said) = explain(&scene, &["GET", "/ADMIN/x"]);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("request-ambiguous-path"), "{said}");
+    assert!(said.contains("another route"), "{said}");
+    assert_eq!(explain(&scene, &["GET", "/ADMINS/x"]).0, Some(0));
+}

@@ -83,6 +83,12 @@ fn spellings(path: &str) -> BTreeSet<String> {
             all.insert(format!("{before}{escape}{}", &after[1..]));
         }
     }
+    for (at, byte) in path.bytes().enumerate() {
+        let mut other = path.to_owned();
+        other.replace_range(at..=at, &char::from(byte).to_ascii_uppercase().to_string());
+        all.insert(other);
+    }
+    all.insert(path.to_ascii_uppercase());
     all.insert(path.bytes().map(|byte| format!("%{byte:02x}")).collect());
     all.insert(format!("/public/..{path}"));
     all.insert(format!("/public/%2e%2e{path}"));
@@ -90,7 +96,8 @@ fn spellings(path: &str) -> BTreeSet<String> {
     all
 }
 
-/// The path as a lenient server reads it: escapes decoded to the end, parameters cut off, every slash one, dots walked.
+/// The path as a lenient server reads it: escapes decoded to the end, parameters cut off, every slash one, dots walked,
+/// case folded, dots and blanks at the ends of names cut off.
 fn leniently(target: &str, cuts_parameters: bool) -> String {
     let mut path = target.split('?').next().unwrap().as_bytes().to_vec();
     loop {
@@ -111,10 +118,13 @@ fn leniently(target: &str, cuts_parameters: bool) -> String {
         match name {
             "" | "." => {}
             ".." => drop(walked.pop()),
-            name => walked.push(name),
+            name => match name.trim_end_matches(['.', ' ']) {
+                "" => {}
+                name => walked.push(name),
+            },
         }
     }
-    format!("/{}", walked.join("/"))
+    format!("/{}", walked.join("/")).to_ascii_lowercase()
 }
 
 fn decoded(path: &[u8]) -> Vec<u8> {
@@ -187,6 +197,73 @@ async fn no_spelling_of_a_stricter_route_is_taken_for_the_laxer_one_around_it() 
     nothing_leads_to("/admin/keys", |gate| Some(gate.admin())).await;
 }
 
+/// What an upstream on Windows folds is refused where it would be another route's, and passes where it is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_that_a_server_folds_into_a_stricter_route_is_refused() {
+    let setting = Setting {
+        routes: r#"
+[[route]]
+path = "/*"
+auth = "none"
+
+[[route]]
+path = "/admin/*"
+
+[[route]]
+path = "/admin/keys/*"
+require = { role = "org:owner" }
+
+[[route]]
+path = "/admin/status"
+auth = "none"
+
+[[route]]
+path = "/Reports/*"
+
+[[route]]
+path = "/files/Admin/*"
+auth = "none"
+
+[[route]]
+path = "/files/admin/*"
+"#,
+        ..Setting::default()
+    };
+    let gate = Gate::set(Upstream::start(), setting).await;
+    let bearer = gate.admin();
+    for (target, signed_out, signed_in) in [
+        ("/ADMIN/x", 400, 400),
+        ("/Admin", 400, 400),
+        ("/%41dmin/x", 400, 400),
+        ("/admin./x", 400, 400),
+        ("/admin%20/x", 400, 400),
+        ("/admin%20.%20/x", 400, 400),
+        ("/%20/admin/x", 400, 400),
+        ("/reports/x", 400, 400),
+        ("/admin/KEYS/x", 400, 400),
+        ("/admin/keys./x", 400, 400),
+        // Its own route's in every reading.
+        ("/admin/X", 401, 200),
+        ("/admin/x.", 401, 200),
+        ("/Reports/X", 401, 200),
+        // The other reading is open to all.
+        ("/admin/Status", 401, 200),
+        ("/Admin-guide", 200, 200),
+        ("/users/Admin", 200, 200),
+        ("/x/ADMIN/x", 200, 200),
+        ("/a.b/C%20/x", 200, 200),
+        // Both are written down: the upstream tells them apart.
+        ("/files/Admin/x", 200, 200),
+        ("/files/admin/x", 401, 200),
+        ("/files/ADMIN/x", 400, 400),
+    ] {
+        for (lines, status) in [(&[][..], signed_out), (&[bearer.as_str()], signed_in)] {
+            let answer = gate.one(request("GET", target, lines));
+            assert_eq!(answer.status, status, "{target} {}", lines.len());
+        }
+    }
+}
+
 #[test]
 fn the_lenient_reading_is_lenient() {
     for (target, read) in [
@@ -195,6 +272,9 @@ fn the_lenient_reading_is_lenient() {
         ("/%252561dmin;a/x", "/admin/x"),
         ("/a\\..\\admin", "/admin"),
         ("/a/..;/admin", "/admin"),
+        ("/ADMIN./x", "/admin/x"),
+        ("/admin%20/x.", "/admin/x"),
+        ("/%20/admin", "/admin"),
     ] {
         assert_eq!(leniently(target, true), read, "{target}");
     }
