@@ -141,6 +141,7 @@ impl RemoteKeys {
             set,
             jwks,
             generation,
+            #[cfg(feature = "gateway")]
             fetched_at: now,
             refresh_at: now.plus(REFRESH_AFTER),
             usable_until: now.plus(USABLE_FOR),

@@ -28,7 +28,7 @@ impl KeySource {
             generation: 0,
             #[cfg(feature = "client")]
             jwks: bytes::Bytes::new(),
-            #[cfg(feature = "client")]
+            #[cfg(feature = "gateway")]
             fetched_at: forever,
             #[cfg(feature = "client")]
             refresh_at: forever,

@@ -17,7 +17,7 @@ pub(crate) struct LoadedKeys {
     /// Rises when the keys change: what an older key proved must be proven again.
     pub(crate) generation: u64,
     /// When they were fetched; of no meaning for keys given at set-up.
-    #[cfg(feature = "client")]
+    #[cfg(feature = "gateway")]
     pub(crate) fetched_at: Timestamp,
     /// From here on they are fetched again.
     #[cfg(feature = "client")]
