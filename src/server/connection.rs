@@ -26,6 +26,7 @@ use tokio::{
 
 use super::{
     Drain, ServeLimits,
+    cut::Cut,
     preface::{self, Protocol, Replayed},
     streams::{StreamAnswer, StreamBody, Streams},
     tls::Tls,
@@ -133,18 +134,21 @@ where
             () = drain.begun() => return,
             protocol = timeout(self.limits.handshake, transport.handshake(stream)) => protocol,
         };
+        let cut = Cut::default();
         let ended = match protocol {
             Ok(Ok(Handshaken::Plain(stream, Protocol::Http1))) => {
-                self.http1(stream, peer, Scheme::Http).await
+                self.http1(stream, (peer, Scheme::Http), cut.clone()).await
             }
             Ok(Ok(Handshaken::Plain(stream, Protocol::Http2))) => {
-                self.http2(stream, peer, Scheme::Http).await
+                self.http2(stream, (peer, Scheme::Http), cut.clone()).await
             }
             Ok(Ok(Handshaken::Tls(stream, Protocol::Http1))) => {
-                self.http1(*stream, peer, Scheme::Https).await
+                self.http1(*stream, (peer, Scheme::Https), cut.clone())
+                    .await
             }
             Ok(Ok(Handshaken::Tls(stream, Protocol::Http2))) => {
-                self.http2(*stream, peer, Scheme::Https).await
+                self.http2(*stream, (peer, Scheme::Https), cut.clone())
+                    .await
             }
             Ok(Err(error)) => {
                 traffic::closed("handshake-failed");
@@ -159,12 +163,14 @@ where
         };
         if let Err(error) = ended {
             // Mostly clients that left or idled.
-            traffic::closed(reason(&error));
+            if !cut.was_made() {
+                traffic::closed(reason(&error));
+            }
             tracing::debug!(client.address = %peer, %error, "connection ended with an error");
         }
     }
 
-    async fn http1<T>(self, io: T, peer: SocketAddr, scheme: Scheme) -> hyper::Result<()>
+    async fn http1<T>(self, io: T, peer: (SocketAddr, Scheme), cut: Cut) -> hyper::Result<()>
     where
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -173,10 +179,10 @@ where
             head: self.limits.header_timeout,
             write: self.limits.write_timeout,
         };
-        let io = Wire::new(io, Arc::clone(&state), patience);
+        let io = Wire::new(io, Arc::clone(&state), patience, cut);
         let service = Http1Service {
             inner: self.service,
-            info: ConnectionInfo::new(peer, scheme),
+            info: ConnectionInfo::new(peer),
             state,
         };
         let served = self.http1.serve_connection(TokioIo::new(io), service);
@@ -189,19 +195,19 @@ where
         served.await
     }
 
-    async fn http2<T>(self, io: T, peer: SocketAddr, scheme: Scheme) -> hyper::Result<()>
+    async fn http2<T>(self, io: T, peer: (SocketAddr, Scheme), cut: Cut) -> hyper::Result<()>
     where
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let requests = Arc::new(Activity::new(self.limits.idle_timeout));
         let service = Http2Service {
             inner: self.service,
-            info: ConnectionInfo::new(peer, scheme),
+            info: ConnectionInfo::new(peer),
             requests: Arc::clone(&requests),
             streams: Streams::new(self.limits.streams),
             most_headers: self.limits.headers,
         };
-        let io = preface::Paced::new(io, self.limits.handshake, self.limits.write_timeout);
+        let io = preface::Paced::new(io, self.limits.handshake, self.limits.write_timeout, cut);
         let served = self.http2.serve_connection(TokioIo::new(io), service);
         let mut served = pin!(served);
         let mut drain = self.drain;
@@ -264,7 +270,7 @@ fn reason(error: &hyper::Error) -> &'static str {
 }
 
 impl ConnectionInfo {
-    fn new(peer: SocketAddr, scheme: Scheme) -> Self {
+    fn new((peer, scheme): (SocketAddr, Scheme)) -> Self {
         Self {
             peer: Peer::new(peer, scheme),
             fault: None,

@@ -3,6 +3,7 @@
 mod access_line;
 mod admin;
 mod connection;
+mod cut;
 mod decisions;
 mod drain;
 mod ext_authz;

@@ -13,8 +13,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::wire::WriteTimer;
-use crate::telemetry::traffic;
+use super::{cut::Cut, wire::WriteTimer};
 
 /// RFC 9113 §3.4.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -117,14 +116,16 @@ pub(super) struct Paced<T> {
     /// Gone with the first bytes.
     first_read: Option<Pin<Box<Sleep>>>,
     write: WriteTimer,
+    cut: Cut,
 }
 
 impl<T> Paced<T> {
-    pub(super) fn new(inner: T, first_read: Duration, write: Duration) -> Self {
+    pub(super) fn new(inner: T, first_read: Duration, write: Duration, cut: Cut) -> Self {
         Self {
             inner,
             first_read: Some(Box::pin(sleep(first_read))),
-            write: WriteTimer::new(write),
+            write: WriteTimer::new(write, cut.clone()),
+            cut,
         }
     }
 }
@@ -145,8 +146,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Paced<T> {
             return Poll::Pending;
         };
         ready!(timer.as_mut().poll(cx));
-        traffic::closed("handshake-timeout");
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        Poll::Ready(Err(this.cut.because("handshake-timeout")))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
-    process::Command,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -92,6 +92,8 @@ async fn slow_heads_are_408_and_others_are_served() {
         );
     }
     assert_eq!(counts(&scene, "header-timeout"), 100);
+    // Each once.
+    assert_eq!(counts(&scene, "client-gone"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,6 +137,25 @@ async fn tls_handshakes_that_stand_still_are_cut() {
         rest(stream);
     }
     eventually("100 cut", || counts(&scene, "handshake-timeout") >= 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_settles_on_http2_and_says_nothing_is_cut() {
+    let certificate = Certificate::for_name("gw.test");
+    let lines = format!("handshake_timeout = \"500ms\"\n{}", certificate.section());
+    let scene = scene(&lines).await;
+    let mut silent = Command::new("openssl")
+        .args(["s_client", "-quiet", "-alpn", "h2", "-connect"])
+        .arg(scene.address.to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // The one that waited for the start has broken off its handshake.
+    eventually("cut", || counts(&scene, "handshake-timeout") == 1);
+    assert_eq!(counts(&scene, "client-gone"), 0);
+    silent.wait().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

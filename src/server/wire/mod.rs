@@ -20,7 +20,8 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-use crate::{request::HeadFault, telemetry::traffic};
+use super::cut::Cut;
+use crate::request::HeadFault;
 use scan::Scanner;
 
 /// How long a connection may stand still.
@@ -70,10 +71,11 @@ pub(super) struct Wire<T> {
     head_timer: Option<Pin<Box<Sleep>>>,
     patience: Duration,
     write: WriteTimer,
+    cut: Cut,
 }
 
 impl<T> Wire<T> {
-    pub(super) fn new(inner: T, state: Arc<WireState>, patience: Patience) -> Self {
+    pub(super) fn new(inner: T, state: Arc<WireState>, patience: Patience, cut: Cut) -> Self {
         Self {
             inner,
             scanner: Scanner::default(),
@@ -81,7 +83,8 @@ impl<T> Wire<T> {
             held: Vec::new(),
             head_timer: None,
             patience: patience.head,
-            write: WriteTimer::new(patience.write),
+            write: WriteTimer::new(patience.write, cut.clone()),
+            cut,
         }
     }
 
@@ -162,11 +165,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
             .head_timer
             .get_or_insert_with(|| Box::pin(sleep(patience)));
         ready!(timer.as_mut().poll(cx));
-        traffic::closed("header-timeout");
         let answer =
             b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
         let _ = Pin::new(&mut self.inner).poll_write(cx, answer);
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        Poll::Ready(Err(self.cut.because("header-timeout")))
     }
 }
 
@@ -244,14 +246,16 @@ pub(super) struct WriteTimer {
     patience: Duration,
     timer: Option<Pin<Box<Sleep>>>,
     is_waiting: bool,
+    cut: Cut,
 }
 
 impl WriteTimer {
-    pub(super) fn new(patience: Duration) -> Self {
+    pub(super) fn new(patience: Duration, cut: Cut) -> Self {
         Self {
             patience,
             timer: None,
             is_waiting: false,
+            cut,
         }
     }
 
@@ -273,7 +277,6 @@ impl WriteTimer {
             timer.as_mut().reset(deadline);
         }
         ready!(timer.as_mut().poll(cx));
-        traffic::closed("write-timeout");
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        Poll::Ready(Err(self.cut.because("write-timeout")))
     }
 }
