@@ -277,7 +277,7 @@ fn verify_status(error: &VerifyError) -> StatusCode {
         #[cfg(feature = "client")]
         VerifyError::Outage(_) => StatusCode::SERVICE_UNAVAILABLE,
         #[cfg(feature = "client")]
-        VerifyError::NotGood(_) | VerifyError::Revoked => StatusCode::UNAUTHORIZED,
+        VerifyError::NotGood(_) | VerifyError::Revoked(_) => StatusCode::UNAUTHORIZED,
         VerifyError::ClientUat(_) | VerifyError::SessionIdNetworkless | VerifyError::Token(_) => {
             StatusCode::UNAUTHORIZED
         }
@@ -289,7 +289,9 @@ fn template_token_status(error: &TemplateTokenError) -> StatusCode {
     match error {
         TemplateTokenError::OrganizationMismatch => StatusCode::FORBIDDEN,
         TemplateTokenError::Outage(_) => StatusCode::SERVICE_UNAVAILABLE,
-        TemplateTokenError::SessionNotGood => StatusCode::UNAUTHORIZED,
+        TemplateTokenError::Revoked(_) | TemplateTokenError::SessionNotGood => {
+            StatusCode::UNAUTHORIZED
+        }
         TemplateTokenError::TemplateNotFound | TemplateTokenError::Unreadable => {
             StatusCode::INTERNAL_SERVER_ERROR
         }

@@ -115,6 +115,11 @@ struct Entry<V> {
 struct ByLifetime;
 
 impl Lifetime {
+    /// Serves whoever waits for it, and nobody after them.
+    pub(crate) fn over(now: Timestamp) -> Self {
+        Self::fresh_for(now, Duration::ZERO, Duration::ZERO)
+    }
+
     /// Serves for `ttl`, then for `stale` where a fetch cannot be had.
     pub(crate) fn fresh_for(now: Timestamp, ttl: Duration, stale: Duration) -> Self {
         let fresh_until = now.plus(ttl);
@@ -231,10 +236,19 @@ where
         }
     }
 
-    /// Drops every entry whose key is among those meant; it reads them all.
+    /// Drops the entry for `key`.
+    pub(crate) fn remove<Q>(&self, key: &Q)
+    where
+        Q: Equivalent<K> + Hash + ?Sized,
+    {
+        self.entries.invalidate(key);
+    }
+
+    /// Drops every entry that is among those meant; it reads them all.
     #[cfg(feature = "gateway")]
-    pub(crate) fn evict(&self, is_meant: impl Fn(&K) -> bool) {
-        for (key, _) in self.entries.iter().filter(|(key, _)| is_meant(key)) {
+    pub(crate) fn evict(&self, is_meant: impl Fn(&K, &V) -> bool) {
+        let meant = |(key, entry): &(Arc<K>, Arc<Entry<V>>)| is_meant(key, &entry.value);
+        for (key, _) in self.entries.iter().filter(meant) {
             self.entries.invalidate(&*key);
         }
     }

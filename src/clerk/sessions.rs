@@ -14,7 +14,10 @@ use super::{
     model::{MintedToken, Refreshed, SessionObject, SessionPage},
     transport::Call,
 };
-use crate::{revocation::Revocations, time::Clock};
+use crate::{
+    revocation::{Revocation, Revocations, SessionEnd},
+    time::Clock,
+};
 
 /// The last API version that is sure to have `verify`.
 const VERIFY_VERSION: HeaderValue = HeaderValue::from_static("2024-10-01");
@@ -178,7 +181,11 @@ impl Sessions {
             .send_for(id, self.post("RevokeSession", &path, None)?)
             .await?;
         if let Some((revocations, clock)) = &self.recorder {
-            revocations.revoke(session_id, clock.now());
+            let revocation = Revocation::Session {
+                id: session_id.to_owned(),
+                end: SessionEnd::Revoked,
+            };
+            revocations.record(revocation, clock.now());
         }
         Ok(session)
     }

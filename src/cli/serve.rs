@@ -12,6 +12,7 @@ use hyper_util::service::TowerToHyperService;
 use metrics_exporter_prometheus::BuildError;
 use tokio::{
     net::TcpListener,
+    sync::broadcast::error::RecvError,
     task::{JoinHandle, spawn_blocking},
 };
 
@@ -27,14 +28,17 @@ use crate::{
     limit::connections::PerAddress,
     proxy::{End, Tunnels},
     server::{
-        Admin, Decisions, Drain, DrainTrigger, Drained, ExtAuthz, ListenError, Listener, Reload,
-        ServeLimits, Transport, bind, drain, serve,
+        Admin, Decisions, Drain, DrainTrigger, Drained, ExtAuthz, Gateway, ListenError, Listener,
+        Reload, ServeLimits, Transport, bind, drain, serve,
     },
     telemetry::exporter::{self, Exporter},
 };
 
 /// Histograms are folded this often.
 const UPKEEP: Duration = Duration::from_secs(5);
+
+/// What is cached of revoked sessions is dropped this often at most.
+const FORGETTING: Duration = Duration::from_secs(1);
 
 /// Runs the gateway until SIGTERM or SIGINT.
 #[derive(Debug, clap::Args)]
@@ -134,7 +138,10 @@ pub(super) fn start(setup: Setup, args: Option<ConfigArgs>) -> Result<Running, S
         limits: limits(&server),
         per_address: PerAddress::new(server.max_connections_per_address, proxies),
     };
-    let mut others = vec![tokio::spawn(warm(current.clerk.clone()))];
+    let mut others = vec![
+        tokio::spawn(warm(current.clerk.clone())),
+        tokio::spawn(forget_revoked(gateway.clone())),
+    ];
     let decisions = decisions.map(|socket| {
         let listener = Listener::plain("decision", socket, limits(&server));
         tokio::spawn(serve(
@@ -285,6 +292,23 @@ async fn warm(clerk: Clerk) {
             reason = error.reason,
             "not ready yet: requests are answered 503 until the keys can be fetched"
         );
+    }
+}
+
+/// Drops what is cached of what was revoked: it is refused already, but it holds memory and secrets.
+async fn forget_revoked(gateway: Gateway) {
+    let mut news = gateway.current().clerk.revocations().subscribe();
+    loop {
+        if let Err(RecvError::Closed) = news.recv().await {
+            return;
+        }
+        // Each round reads whole caches, so that many revocations share one.
+        while !news.is_empty() {
+            let _ = news.try_recv();
+        }
+        let clerk = gateway.current().clerk.clone();
+        let _ = spawn_blocking(move || clerk.drop_revoked()).await;
+        tokio::time::sleep(FORGETTING).await;
     }
 }
 

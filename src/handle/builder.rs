@@ -274,7 +274,10 @@ impl ClerkBuilder {
             .max_token_lifetime
             .unwrap_or(TokenProfile::DEFAULT_MAX_TOKEN_LIFETIME);
         let skew = self.clock_skew.unwrap_or(TokenProfile::DEFAULT_CLOCK_SKEW);
-        token.max(self.cache.longest_session()).saturating_add(skew)
+        // Twice: a token's issuer may be ahead of us, and its end is taken late.
+        token
+            .max(self.cache.longest_session())
+            .saturating_add(2 * skew)
     }
 }
 

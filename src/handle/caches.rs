@@ -66,8 +66,16 @@ impl Caches {
             negative: settings.negative_ttl,
             stale_if_error: settings.stale_if_error,
         };
-        let statuses = client
-            .map(|client| SessionStatuses::new(client.clone(), operation, ttl, settings.sessions));
+        let statuses = client.map(|client| {
+            let revocations = Arc::clone(revocations);
+            SessionStatuses::new(
+                client.clone(),
+                operation,
+                ttl,
+                settings.sessions,
+                revocations,
+            )
+        });
         let template_tokens = client.zip(statuses.as_ref()).map(|(client, statuses)| {
             TemplateTokens::new(
                 client.clone(),

@@ -22,7 +22,7 @@ use crate::instance::InstanceKind;
 use crate::{
     clerk::{Client, Sessions},
     mutate::template_token::TemplateTokens,
-    revocation::Revocations,
+    revocation::{Revocation, Revocations, SessionEnd},
     verify::{OnUnavailable, Operation},
 };
 use crate::{
@@ -239,11 +239,26 @@ impl Clerk {
         }
     }
 
-    /// Refuses a session from now on, whatever Clerk or its token says, and forgets what is cached of it.
+    /// Refuses a session from now on, whatever Clerk or its token says.
     #[cfg(feature = "gateway")]
     pub(crate) fn refuse_session(&self, session_id: &str) {
-        self.0.revocations.revoke(session_id, self.0.clock.now());
-        self.evict_session(session_id);
+        let revocation = Revocation::Session {
+            id: session_id.to_owned(),
+            end: SessionEnd::Revoked,
+        };
+        self.0.revocations.record(revocation, self.0.clock.now());
+    }
+
+    /// Drops whatever is cached of what was revoked; it is not served any more in any case.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn drop_revoked(&self) {
+        let now = self.0.clock.now();
+        if let Some(statuses) = &self.0.caches.statuses {
+            statuses.drop_revoked(now);
+        }
+        if let Some(tokens) = &self.0.caches.template_tokens {
+            tokens.drop_revoked(now);
+        }
     }
 
     /// Returns how old the fetched keys are; `None` where they were given, or none are at hand.

@@ -14,7 +14,7 @@ use crate::{
         Cache, CacheOptions, Excuse, Failure, FetchError, Fetched, Lifetime, Recall, Staleness,
     },
     clerk::{Client, Error, outage::Outage},
-    revocation::Revocations,
+    revocation::{Epoch, Proven, Revocations, Revoked, Subject},
     session::Session,
     telemetry::metrics::{self, CacheResult},
     time::{Clock, Timestamp},
@@ -35,6 +35,13 @@ struct Minted {
     #[cfg(feature = "gateway")]
     hasura_roles: HasuraRoles,
     expires_at: Timestamp,
+    origin: Origin,
+}
+
+/// Whom a token was minted for, and when that was begun.
+struct Origin {
+    user_id: Box<str>,
+    asked: Epoch,
 }
 
 /// Which token an upstream wants.
@@ -62,6 +69,8 @@ pub(crate) enum TemplateTokenError {
     OrganizationMismatch,
     #[error("clerk cannot be asked: {0}")]
     Outage(Outage),
+    #[error(transparent)]
+    Revoked(#[from] Revoked),
     #[error("the session does not exist, or clerk mints nothing for it")]
     SessionNotGood,
     #[error("the jwt template does not exist")]
@@ -112,7 +121,17 @@ impl TemplateToken {
         self.0.expires_at
     }
 
-    fn read(jwt: String, now: Timestamp) -> Result<Self, TemplateTokenError> {
+    /// Says whom the token is about, and since when it is known to be.
+    fn subject<'a>(&'a self, session_id: &'a str, organization_id: Option<&'a str>) -> Subject<'a> {
+        Subject {
+            session_id,
+            user_id: &self.0.origin.user_id,
+            organization_id,
+            proven: Proven::Asked(self.0.origin.asked),
+        }
+    }
+
+    fn read(jwt: String, origin: Origin, now: Timestamp) -> Result<Self, TemplateTokenError> {
         let expires_at = expiry(&jwt).ok_or(TemplateTokenError::Unreadable)?;
         if expires_at <= now {
             return Err(TemplateTokenError::Unreadable);
@@ -125,6 +144,7 @@ impl TemplateToken {
             hasura_roles: HasuraRoles::of(&jwt),
             jwt,
             expires_at,
+            origin,
         })))
     }
 }
@@ -157,7 +177,16 @@ impl TemplateTokens {
     /// Forgets a session's tokens, so that the next request mints one.
     #[cfg(feature = "gateway")]
     pub(crate) fn evict(&self, session_id: &str) {
-        self.cache.evict(|key| key.is_of(session_id));
+        self.cache.evict(|key, _| key.session_id() == session_id);
+    }
+
+    /// Forgets every token that a revocation concerns.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn drop_revoked(&self, now: Timestamp) {
+        self.cache.evict(|key, token| {
+            let subject = token.subject(key.session_id(), key.organization_id());
+            self.revocations.judge(&subject, now).is_err()
+        });
     }
 
     /// Returns the session's token where it is at hand; one caller refreshes it ahead of its end.
@@ -168,7 +197,17 @@ impl TemplateTokens {
         now: Timestamp,
     ) -> Option<TemplateToken> {
         let query = TokenQuery { session, request };
-        match self.cache.recall(&query, now, Staleness::Refuse) {
+        let recalled = self.cache.recall(&query, now, Staleness::Refuse);
+        if let Recall::Fresh(token) | Recall::Stale(token) | Recall::Due(token) = &recalled {
+            let organization = session.organization();
+            let organization = organization.map(|organization| organization.id.as_str());
+            let subject = token.subject(session.id(), organization);
+            if self.revocations.judge(&subject, now).is_err() {
+                self.cache.remove(&query);
+                return None;
+            }
+        }
+        match recalled {
             Recall::Fresh(token) | Recall::Stale(token) => {
                 metrics::template_token_cache(CacheResult::Hit);
                 Some(token)
@@ -209,6 +248,10 @@ impl TemplateTokens {
         request: Arc<TokenRequest>,
         now: Timestamp,
     ) -> Result<Fetched<TemplateToken>, TemplateTokenError> {
+        let origin = Origin {
+            user_id: session.user_id().into(),
+            asked: self.revocations.epoch(),
+        };
         let sessions = self.client.sessions();
         let minted = sessions
             .create_token_from_template(session.id(), &request.template, request.lifetime)
@@ -218,10 +261,11 @@ impl TemplateTokens {
             // After minting: before it, a switch in between would go unseen.
             self.check_organization(&session, now).await?;
         }
-        if self.revocations.contains(session.id(), self.clock.now()) {
-            return Err(TemplateTokenError::SessionNotGood);
-        }
-        let token = TemplateToken::read(minted.jwt, now)?;
+        let token = TemplateToken::read(minted.jwt, origin, now)?;
+        let organization = session.organization();
+        let organization = organization.map(|organization| organization.id.as_str());
+        let subject = token.subject(session.id(), organization);
+        self.revocations.judge(&subject, self.clock.now())?;
         let lifetime = lifetime(now, token.expires_at(), request.max_age);
         Ok(Fetched {
             value: token,
@@ -265,6 +309,7 @@ impl TemplateTokenError {
         match self {
             Self::OrganizationMismatch => "organization-mismatch",
             Self::Outage(outage) => outage.slug(),
+            Self::Revoked(revoked) => revoked.slug(),
             Self::SessionNotGood => "session-not-active",
             Self::TemplateNotFound => "template-not-found",
             Self::Unreadable => "template-token-invalid",
@@ -364,7 +409,12 @@ mod tests {
 
     #[test]
     fn debug_does_not_show_the_token() {
-        let token = TemplateToken::read(jwt(r#"{"exp":100}"#), Timestamp::from_secs(0)).unwrap();
+        let origin = Origin {
+            user_id: "user_a".into(),
+            asked: Revocations::new(Duration::ZERO).epoch(),
+        };
+        let jwt = jwt(r#"{"exp":100}"#);
+        let token = TemplateToken::read(jwt, origin, Timestamp::from_secs(0)).unwrap();
         assert!(!format!("{token:?}").contains("e30"));
         assert!(!format!("{:?}", token.bearer()).contains("e30"));
     }

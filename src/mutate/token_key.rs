@@ -41,8 +41,13 @@ impl TokenKey {
     }
 
     #[cfg(feature = "gateway")]
-    pub(super) fn is_of(&self, session_id: &str) -> bool {
-        *self.session_id == *session_id
+    pub(super) fn session_id(&self) -> &str {
+        &self.session_id
+    }
+
+    #[cfg(feature = "gateway")]
+    pub(super) fn organization_id(&self) -> Option<&str> {
+        self.organization.as_ref().map(|(id, _)| &**id)
     }
 
     fn parts(&self) -> KeyParts<'_> {

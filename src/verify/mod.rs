@@ -34,9 +34,9 @@ pub use session_token::{
 pub use verifier::OnUnavailable;
 pub(crate) use verifier::Verifier;
 
-#[cfg(feature = "client")]
-use crate::clerk::outage::Outage;
 use crate::credential::CredentialError;
+#[cfg(feature = "client")]
+use crate::{clerk::outage::Outage, revocation::Revoked};
 
 /// How sessions are verified.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -66,10 +66,10 @@ pub(crate) enum VerifyError {
     #[cfg(feature = "client")]
     #[error("{0}")]
     Outage(Outage),
-    /// The session was revoked.
+    /// The session was revoked, or its user or organization.
     #[cfg(feature = "client")]
-    #[error("the session was revoked")]
-    Revoked,
+    #[error(transparent)]
+    Revoked(#[from] Revoked),
     /// A bare session ID came where only tokens are verified.
     #[error("bare session ids need the sessions api")]
     SessionIdNetworkless,
@@ -88,7 +88,7 @@ impl VerifyError {
             #[cfg(feature = "client")]
             Self::Outage(outage) => outage.slug(),
             #[cfg(feature = "client")]
-            Self::Revoked => "session-revoked",
+            Self::Revoked(revoked) => revoked.slug(),
             Self::SessionIdNetworkless => "session-id-not-accepted",
             Self::Token(error) => error.slug(),
         }

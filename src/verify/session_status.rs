@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::{
     cache::{Cache, CacheOptions, Excuse, Failure, Fetched, Lifetime, Recall, Staleness},
     clerk::{Client, Error, model::SessionObject},
+    revocation::{Epoch, Proven, Revocations, Subject},
     session::{Actor, Organization, Proof, Session, SessionData, SessionStatus},
     telemetry::metrics::{self, CacheResult},
     time::Timestamp,
@@ -68,6 +69,7 @@ pub(crate) struct SessionFacts {
     pub(crate) organization_id: Option<String>,
     expire_at: Timestamp,
     abandon_at: Timestamp,
+    asked: Epoch,
     /// The session as a bare ID proves it: without claims.
     bare: Session,
 }
@@ -95,6 +97,7 @@ pub(crate) struct SessionStatuses {
     client: Client,
     operation: Operation,
     ttl: StatusTtl,
+    revocations: Arc<Revocations>,
     cache: Arc<Cache<String, SessionAnswer, Error>>,
     verify_is_gone: AtomicBool,
     bare_budget: BareBudget,
@@ -113,6 +116,7 @@ impl SessionStatuses {
         operation: Operation,
         ttl: StatusTtl,
         capacity: u64,
+        revocations: Arc<Revocations>,
     ) -> Arc<Self> {
         let options = CacheOptions {
             capacity,
@@ -131,6 +135,7 @@ impl SessionStatuses {
             client,
             operation,
             ttl,
+            revocations,
             cache: Arc::new(cache),
             verify_is_gone: AtomicBool::new(false),
             bare_budget: BareBudget::default(),
@@ -140,7 +145,13 @@ impl SessionStatuses {
     /// Forgets a session, so that the next request asks for it.
     #[cfg(feature = "gateway")]
     pub(crate) fn evict(&self, session_id: &str) {
-        self.cache.evict(|key| key == session_id);
+        self.cache.remove(session_id);
+    }
+
+    /// Forgets every session that a revocation concerns.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn drop_revoked(&self, now: Timestamp) {
+        self.cache.evict(|_, answer| self.is_outdated(answer, now));
     }
 
     /// Returns what is known of a session without asking.
@@ -150,7 +161,14 @@ impl SessionStatuses {
         now: Timestamp,
         staleness: Staleness,
     ) -> Option<SessionAnswer> {
-        match self.cache.recall(session_id, now, staleness) {
+        let recalled = self.cache.recall(session_id, now, staleness);
+        if let Recall::Fresh(answer) | Recall::Stale(answer) | Recall::Due(answer) = &recalled
+            && self.is_outdated(answer, now)
+        {
+            self.cache.remove(session_id);
+            return None;
+        }
+        match recalled {
             Recall::Fresh(answer) => {
                 metrics::session_cache(answer.as_result());
                 Some(answer)
@@ -184,7 +202,13 @@ impl SessionStatuses {
         }
         let id = session_id.to_owned();
         let fetch = Arc::clone(self).fetch(id.clone(), token.map(str::to_owned), now);
-        self.cache.get(id, now, staleness, fetch).await
+        let answer = self.cache.get(id, now, staleness, fetch).await?;
+        if !self.is_outdated(&answer, now) {
+            return Ok(answer);
+        }
+        // It was asked before a revocation that is known by now, so it is asked once more.
+        let asked = self.ask(session_id, now).await;
+        asked.map_err(|error| Failure::Failed(Arc::new(error)))
     }
 
     /// Asks for a session whatever is cached, and caches the answer.
@@ -211,9 +235,10 @@ impl SessionStatuses {
         token: Option<String>,
         now: Timestamp,
     ) -> Result<Fetched<SessionAnswer>, Error> {
+        let asked = self.revocations.epoch();
         let answer = match token {
-            Some(token) if self.asks_verify() => self.verify(&id, &token).await?,
-            _ => self.find(&id).await?,
+            Some(token) if self.asks_verify() => self.verify(&id, &token, asked).await?,
+            _ => self.find(&id, asked).await?,
         };
         Ok(self.fetched(answer, now))
     }
@@ -222,24 +247,24 @@ impl SessionStatuses {
         self.operation == Operation::Verify && !self.verify_is_gone.load(Ordering::Relaxed)
     }
 
-    async fn find(&self, id: &str) -> Result<SessionAnswer, Error> {
+    async fn find(&self, id: &str, asked: Epoch) -> Result<SessionAnswer, Error> {
         match self.client.sessions().get(id).await {
-            Ok(object) => Ok(SessionAnswer::known(object)),
+            Ok(object) => Ok(SessionAnswer::known(object, asked)),
             Err(error) if error.is_not_found() => Ok(SessionAnswer::NotFound),
             Err(error) => Err(error),
         }
     }
 
-    async fn verify(&self, id: &str, token: &str) -> Result<SessionAnswer, Error> {
+    async fn verify(&self, id: &str, token: &str, asked: Epoch) -> Result<SessionAnswer, Error> {
         match self.client.sessions().verify(id, Some(token)).await {
-            Ok(object) => Ok(SessionAnswer::known(object)),
+            Ok(object) => Ok(SessionAnswer::known(object, asked)),
             Err(Error::OperationDeprecated { .. }) => {
                 if !self.verify_is_gone.swap(true, Ordering::Relaxed) {
                     tracing::warn!(
                         "clerk no longer offers POST /sessions/{{id}}/verify; asking GET /sessions/{{id}} instead"
                     );
                 }
-                self.find(id).await
+                self.find(id, asked).await
             }
             Err(error) if error.is_not_found() => Ok(SessionAnswer::NotFound),
             Err(error) if error.status() == Some(400) => Ok(SessionAnswer::NotVerified),
@@ -250,6 +275,7 @@ impl SessionStatuses {
     // The lifetime counts from when we asked: what Clerk learnt since then is not in the answer.
     fn fetched(&self, answer: SessionAnswer, now: Timestamp) -> Fetched<SessionAnswer> {
         let lifetime = match &answer {
+            answer if self.is_outdated(answer, now) => Lifetime::over(now),
             SessionAnswer::Known(facts) if facts.status == SessionStatus::Active => {
                 Lifetime::fresh_for(now, self.ttl.active, self.ttl.stale_if_error)
             }
@@ -260,11 +286,19 @@ impl SessionStatuses {
             lifetime,
         }
     }
+
+    /// Tells whether a revocation became known after Clerk was asked.
+    fn is_outdated(&self, answer: &SessionAnswer, now: Timestamp) -> bool {
+        match answer {
+            SessionAnswer::Known(facts) => self.revocations.judge(&facts.subject(), now).is_err(),
+            SessionAnswer::NotFound | SessionAnswer::NotVerified => false,
+        }
+    }
 }
 
 impl SessionAnswer {
-    fn known(object: SessionObject) -> Self {
-        Self::Known(Arc::new(SessionFacts::from(object)))
+    fn known(object: SessionObject, asked: Epoch) -> Self {
+        Self::Known(Arc::new(SessionFacts::new(object, asked)))
     }
 
     fn as_result(&self) -> CacheResult {
@@ -314,10 +348,18 @@ impl SessionFacts {
         data.proof = Proof::SessionsApi;
         Session::new(data)
     }
-}
 
-impl From<SessionObject> for SessionFacts {
-    fn from(object: SessionObject) -> Self {
+    /// Says whom the facts are about, and since when they are known.
+    pub(crate) fn subject(&self) -> Subject<'_> {
+        Subject {
+            session_id: self.bare.id(),
+            user_id: &self.user_id,
+            organization_id: self.organization_id.as_deref(),
+            proven: Proven::Asked(self.asked),
+        }
+    }
+
+    fn new(object: SessionObject, asked: Epoch) -> Self {
         let organization = object.last_active_organization_id.clone();
         let expire_at = Timestamp::from_millis(object.expire_at);
         let bare = Session::new(SessionData {
@@ -346,6 +388,7 @@ impl From<SessionObject> for SessionFacts {
             organization_id: organization,
             expire_at,
             abandon_at: Timestamp::from_millis(object.abandon_at),
+            asked,
             bare,
         }
     }

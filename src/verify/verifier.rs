@@ -18,7 +18,7 @@ use super::{
 use crate::{
     cache::{Failure, Staleness},
     clerk::{Error, outage::Outage},
-    revocation::Revocations,
+    revocation::{Proven, Revocations, Subject},
     time::Clock,
 };
 use crate::{
@@ -80,7 +80,7 @@ impl Verifier {
             Credential::SessionToken {
                 token, client_uat, ..
             } => match self.prove_at_hand(token, now)? {
-                Ok(proven) => match judge_client_uat(&proven.session, *client_uat) {
+                Ok(proven) => match self.judge(&proven.session, *client_uat, now) {
                     Ok(()) => self.confirm_at_hand(&proven, now)?,
                     Err(error) => Err(error),
                 },
@@ -88,7 +88,18 @@ impl Verifier {
             },
             Credential::SessionId { id, .. } => self.recall_bare(id, now)?,
         };
-        Some(self.unless_revoked(verified, now))
+        Some(verified)
+    }
+
+    /// Judges a proven token by what is known here of its session.
+    fn judge(
+        &self,
+        session: &Session,
+        client_uat: Option<ClientUat>,
+        now: Timestamp,
+    ) -> Result<(), VerifyError> {
+        judge_client_uat(session, client_uat)?;
+        self.judge_revoked(session, now)
     }
 
     fn prove_at_hand(
@@ -124,21 +135,23 @@ impl Verifier {
     }
 
     #[cfg(feature = "client")]
-    fn unless_revoked(&self, verified: Verified, now: Timestamp) -> Verified {
-        match verified {
-            Ok(session) if self.revocations.contains(session.id(), now) => {
-                Err(VerifyError::Revoked)
-            }
-            verified => verified,
-        }
+    fn judge_revoked(&self, session: &Session, now: Timestamp) -> Result<(), VerifyError> {
+        let organization = session.organization();
+        let subject = Subject {
+            session_id: session.id(),
+            user_id: session.user_id(),
+            organization_id: organization.map(|organization| organization.id.as_str()),
+            proven: Proven::Issued(session.issued_at()),
+        };
+        Ok(self.revocations.judge(&subject, now)?)
     }
 }
 
 // Without a client nothing here can learn of a revocation, and nothing needs to be asked.
 #[cfg(not(feature = "client"))]
 impl Verifier {
-    fn unless_revoked(&self, verified: Verified, _: Timestamp) -> Verified {
-        verified
+    fn judge_revoked(&self, _: &Session, _: Timestamp) -> Result<(), VerifyError> {
+        Ok(())
     }
 
     fn confirm_at_hand(&self, proven: &ProvenToken, _: Timestamp) -> Option<Verified> {
@@ -154,25 +167,22 @@ impl Verifier {
 impl Verifier {
     /// Verifies, awaiting what is not at hand.
     pub(crate) async fn verify(&self, credential: &Credential<'_>, now: Timestamp) -> Verified {
-        let verified = match credential {
+        let (token, client_uat) = match credential {
             Credential::SessionToken {
                 token, client_uat, ..
-            } => {
-                let proven = self.prove(token, now).await?;
-                judge_client_uat(&proven.session, *client_uat)?;
-                self.confirm(&proven, token, now).await
-            }
-            Credential::SessionId { id, .. } => self.verify_bare(id, now).await,
+            } => (token, *client_uat),
+            Credential::SessionId { id, .. } => return self.verify_bare(id, now).await,
         };
+        let proven = self.prove(token, now).await?;
+        self.judge(&proven.session, client_uat, now)?;
+        let session = self.confirm(&proven, token, now).await?;
         // What was awaited took time: whatever was revoked or ran out meanwhile is refused.
         let now = self.clock.now();
-        let verified = verified.and_then(|session| {
-            let expired = self.profile.is_expired(&session, now);
-            (!expired)
-                .then_some(session)
-                .ok_or(VerifyError::Token(TokenError::Expired))
-        });
-        self.unless_revoked(verified, now)
+        self.judge_revoked(&session, now)?;
+        match self.profile.is_expired(&session, now) {
+            true => Err(TokenError::Expired.into()),
+            false => Ok(session),
+        }
     }
 
     async fn prove(&self, token: &str, now: Timestamp) -> Result<Arc<ProvenToken>, VerifyError> {
@@ -195,7 +205,7 @@ impl Verifier {
             return Some(Ok(proven.session.clone()));
         };
         let answer = statuses.recall(proven.session.id(), now, Staleness::Accept)?;
-        Some(self.judge(proven, &answer, now))
+        Some(self.compose(proven, &answer, now))
     }
 
     async fn confirm(&self, proven: &ProvenToken, token: &str, now: Timestamp) -> Verified {
@@ -205,7 +215,7 @@ impl Verifier {
         let id = proven.session.id();
         let answer = statuses.get(id, Some(token), now, Staleness::Accept).await;
         match answer {
-            Ok(answer) => self.judge(proven, &answer, now),
+            Ok(answer) => self.compose(proven, &answer, now),
             Err(failure) => match outage(&failure) {
                 // Our own key being refused is a fault of ours, not an outage to go on through.
                 Outage::RateLimited(_) | Outage::Unavailable
@@ -218,7 +228,7 @@ impl Verifier {
         }
     }
 
-    fn judge(&self, proven: &ProvenToken, answer: &SessionAnswer, now: Timestamp) -> Verified {
+    fn compose(&self, proven: &ProvenToken, answer: &SessionAnswer, now: Timestamp) -> Verified {
         let facts = answer.facts(self.profile.accepts_pending(), now)?;
         if facts.user_id != proven.session.user_id() {
             return Err(NotGood::UserMismatch.into());
@@ -237,6 +247,9 @@ impl Verifier {
         let Some(statuses) = &self.statuses else {
             return Some(Err(VerifyError::SessionIdNetworkless));
         };
+        if let Err(revoked) = self.revocations.judge_session(id, now) {
+            return Some(Err(revoked.into()));
+        }
         let answer = statuses.recall(id, now, Staleness::Refuse)?;
         Some(self.judge_bare(&answer, now))
     }
@@ -253,11 +266,12 @@ impl Verifier {
         }
         let answer = statuses.get(id, None, now, Staleness::Refuse).await;
         let answer = answer.map_err(|failure| VerifyError::Outage(outage(&failure)))?;
-        self.judge_bare(&answer, now)
+        self.judge_bare(&answer, self.clock.now())
     }
 
     fn judge_bare(&self, answer: &SessionAnswer, now: Timestamp) -> Verified {
         let facts = answer.facts(self.profile.accepts_pending(), now)?;
+        self.revocations.judge(&facts.subject(), now)?;
         Ok(facts.bare())
     }
 }
