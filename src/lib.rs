@@ -116,6 +116,8 @@ mod problem;
 mod revocation;
 mod session;
 mod time;
+#[cfg(feature = "gateway")]
+mod webhook;
 
 pub use guard::{Guard, RequireLayer, RequireService};
 pub use handle::{CacheSettings, Clerk, ClerkBuilder, SetupError};

@@ -21,6 +21,7 @@ use crate::{
     mutate::{managed_headers::HeaderError, role_wish::RoleWishError},
     policy::cross_site::CrossSite,
     request::{HeadFault, RequestError},
+    webhook::WebhookError,
 };
 
 /// Where Clerk does not say how long to wait, clients are told this.
@@ -58,6 +59,8 @@ enum Cause {
     #[cfg(feature = "client")]
     TemplateToken(TemplateTokenError),
     Verify(VerifyError),
+    #[cfg(feature = "gateway")]
+    Webhook(WebhookError),
 }
 
 impl Rejection {
@@ -133,6 +136,7 @@ impl Rejection {
             Cause::TemplateToken(_) => "the template token",
             Cause::RoleWish(_) => "the wished role",
             Cause::LayerMissing => "the set-up",
+            Cause::Webhook(_) => "the webhook",
         }
     }
 
@@ -162,6 +166,8 @@ impl Rejection {
             #[cfg(feature = "client")]
             Cause::TemplateToken(error) => error.slug(),
             Cause::Verify(error) => error.slug(),
+            #[cfg(feature = "gateway")]
+            Cause::Webhook(error) => error.slug(),
         }
     }
 
@@ -196,6 +202,8 @@ impl Rejection {
             #[cfg(feature = "client")]
             Cause::TemplateToken(error) => template_token_status(error),
             Cause::Verify(error) => verify_status(error),
+            #[cfg(feature = "gateway")]
+            Cause::Webhook(error) => webhook_status(*error),
         }
     }
 
@@ -252,6 +260,12 @@ impl Rejection {
             Cause::CallerNotTrusted => "Nobody at this address may ask for decisions.",
             Cause::LayerMissing => "The server is set up wrongly; its log says how.",
             Cause::SessionTokenMissing => "The request presents no session token.",
+            #[cfg(feature = "gateway")]
+            Cause::Webhook(WebhookError::Signature(_)) => {
+                "The delivery is not known to be Clerk's."
+            }
+            #[cfg(feature = "gateway")]
+            Cause::Webhook(_) => "The delivery cannot be taken.",
             _ => match self.status() {
                 StatusCode::BAD_REQUEST => "The request can be read in more than one way.",
                 StatusCode::FORBIDDEN => "The session does not permit this request.",
@@ -281,6 +295,17 @@ fn verify_status(error: &VerifyError) -> StatusCode {
         VerifyError::ClientUat(_) | VerifyError::SessionIdNetworkless | VerifyError::Token(_) => {
             StatusCode::UNAUTHORIZED
         }
+    }
+}
+
+// 400 for a bad signature too, as Clerk's own guides have it: there is no challenge to answer.
+#[cfg(feature = "gateway")]
+fn webhook_status(error: WebhookError) -> StatusCode {
+    match error {
+        WebhookError::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        WebhookError::Event(_) | WebhookError::Signature(_) => StatusCode::BAD_REQUEST,
+        WebhookError::Incomplete => StatusCode::REQUEST_TIMEOUT,
+        WebhookError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
     }
 }
 
@@ -327,6 +352,13 @@ impl From<TemplateTokenError> for Rejection {
 impl From<RequestError> for Rejection {
     fn from(error: RequestError) -> Self {
         Self(Cause::Request(error))
+    }
+}
+
+#[cfg(feature = "gateway")]
+impl From<WebhookError> for Rejection {
+    fn from(error: WebhookError) -> Self {
+        Self(Cause::Webhook(error))
     }
 }
 
@@ -385,6 +417,8 @@ impl std::error::Error for Rejection {
             #[cfg(feature = "client")]
             Cause::TemplateToken(error) => Some(error),
             Cause::Verify(error) => Some(error),
+            #[cfg(feature = "gateway")]
+            Cause::Webhook(error) => Some(error),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod build;
 mod build_hasura;
+mod build_own;
 mod build_route;
 mod certificates;
 mod check;

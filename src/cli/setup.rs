@@ -9,7 +9,7 @@ use aws_lc_rs::digest::Digest;
 
 use super::{
     build::{self, Upstreams},
-    build_hasura, certificates, check,
+    build_hasura, build_own, certificates, check,
     config_args::{ConfigArgs, report, warn},
 };
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
     proxy::Tunnels,
     server::{Current, Gateway, Transport},
     telemetry::{reloads, traffic::RouteCounter},
+    webhook::Delivered,
 };
 
 /// A gateway that is set up and not yet listening.
@@ -35,6 +36,8 @@ struct Made {
     clerk: Clerk,
     clerk_fingerprint: Digest,
     upstreams: Upstreams,
+    /// The webhooks that have had their effect.
+    delivered: Arc<Delivered>,
     server: ServerSettings,
     decision: DecisionSettings,
     files: FilesSeen,
@@ -99,6 +102,8 @@ fn made(
     };
     let none = Upstreams::new();
     let upstreams = build::upstreams(loaded, previous.map_or(&none, |made| &made.upstreams))?;
+    let delivered = previous.map(|made| Arc::clone(&made.delivered));
+    let delivered = delivered.unwrap_or_default();
     let pipeline = build::pipeline(loaded, &clerk, &upstreams, tunnels)?;
     let current = Current {
         decider: build::decider(loaded, &pipeline.trusted_proxies)?,
@@ -109,11 +114,13 @@ fn made(
         unrouted: RouteCounter::new("none"),
         access: build::access_log(loaded)?,
         hasura: build_hasura::webhook(loaded, &clerk)?,
+        own: build_own::endpoints(loaded, &clerk, &delivered)?,
     };
     let made = Made {
         clerk,
         clerk_fingerprint,
         upstreams,
+        delivered,
         server: loaded.settings.server.clone(),
         decision: loaded.settings.decision.clone(),
         files,

@@ -9,7 +9,7 @@ use http::{HeaderName, Uri};
 use ipnet::IpNet;
 
 use super::error::Findings;
-use crate::instance::is_loopback;
+use crate::{instance::is_loopback, request::canonical_path};
 
 const HOP_BY_HOP: [&str; 10] = [
     "connection",
@@ -86,6 +86,20 @@ pub(crate) fn header(key: &str, text: &str, findings: &mut Findings) -> Option<H
         return None;
     }
     Some(name)
+}
+
+/// Checks a path that the gateway itself answers at: exactly one, in canonical form.
+pub(crate) fn own_path(key: &str, text: &str, findings: &mut Findings) {
+    let exact = text.len() > 1
+        && !text.contains(['*', '{', '?'])
+        && canonical_path(text).is_ok_and(|path| path == text);
+    if !exact {
+        findings.problem(
+            key,
+            format!("{text:?} is not one path in canonical form"),
+            "write an absolute path without patterns, escapes, empty or dot segments",
+        );
+    }
 }
 
 /// Reads an address to listen on.

@@ -15,11 +15,12 @@ pub(crate) const PREFIX: &str = "CLERK_GATEWAY__";
 pub(crate) const UPSTREAM: &str = "CLERK_GATEWAY__UPSTREAM";
 
 /// Clerk's own names, as its SDKs read them; empty ones count as not set.
-const CLERKS: [(&str, &str); 4] = [
-    ("CLERK_API_URL", "api_url"),
-    ("CLERK_JWT_KEY", "jwt_key"),
-    ("CLERK_PUBLISHABLE_KEY", "publishable_key"),
-    ("CLERK_SECRET_KEY", "secret_key"),
+const CLERKS: [(&str, &str, &str); 5] = [
+    ("CLERK_API_URL", "clerk", "api_url"),
+    ("CLERK_JWT_KEY", "clerk", "jwt_key"),
+    ("CLERK_PUBLISHABLE_KEY", "clerk", "publishable_key"),
+    ("CLERK_SECRET_KEY", "clerk", "secret_key"),
+    ("CLERK_WEBHOOK_SIGNING_SECRET", "webhooks", "secret"),
 ];
 
 /// The sections that have keys outside `[[…]]`, with their keys.
@@ -44,9 +45,9 @@ pub(crate) fn overlays(
 ) -> (Vec<Overlay>, Vec<Problem>) {
     let mut overlays = Vec::new();
     let mut problems = Vec::new();
-    for (name, key) in CLERKS {
+    for (name, section, key) in CLERKS {
         if let Some(text) = env.get(name).filter(|text| !text.trim().is_empty()) {
-            overlays.push(overlay("clerk", key, name, text, Form::Text));
+            overlays.push(overlay(section, key, name, text, Form::Text));
         }
     }
     for (name, text) in env.iter().filter(|(name, _)| name.starts_with(PREFIX)) {

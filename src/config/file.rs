@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     cache::CacheSection, clerk::ClerkSection, decision::DecisionSection, env::KnownKeys,
     log::LogSection, route::RouteSection, server::ServerSection, session::SessionSection,
-    upstream::UpstreamSection,
+    sign_out::SignOutSection, upstream::UpstreamSection, webhooks::WebhooksSection,
 };
 
 /// The configuration file of clerk-gateway.
@@ -24,6 +24,10 @@ pub(crate) struct File {
     pub(crate) server: ServerSection,
     /// Where other programs ask whether a request may pass.
     pub(crate) decision: DecisionSection,
+    /// Clerk's webhooks, by which what is revoked at Clerk is refused here at once.
+    pub(crate) webhooks: WebhooksSection,
+    /// Where callers end their own session.
+    pub(crate) sign_out: SignOutSection,
     /// What is written of each request.
     pub(crate) log: LogSection,
     /// The services behind the gateway.
@@ -33,8 +37,9 @@ pub(crate) struct File {
 }
 
 /// The sections, in the file's order.
-pub(crate) const SECTIONS: [&str; 8] = [
-    "clerk", "session", "cache", "server", "decision", "log", "upstream", "route",
+pub(crate) const SECTIONS: [&str; 10] = [
+    "clerk", "session", "cache", "server", "decision", "webhooks", "sign_out", "log", "upstream",
+    "route",
 ];
 
 impl File {

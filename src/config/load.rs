@@ -142,6 +142,8 @@ fn read_sections(document: &mut Document<'_>, findings: &mut Findings) -> File {
         cache: document.section("cache", findings),
         server: document.section("server", findings),
         decision: document.section("decision", findings),
+        webhooks: document.section("webhooks", findings),
+        sign_out: document.section("sign_out", findings),
         log: document.section("log", findings),
         upstream: document.entries("upstream", || UpstreamSection::at(""), findings),
         route: document.entries("route", RouteSection::everything, findings),

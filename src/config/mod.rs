@@ -31,10 +31,12 @@ mod secret;
 mod server;
 mod session;
 mod settings;
+mod sign_out;
 mod source;
 mod token;
 mod upstream;
 mod watch;
+mod webhooks;
 
 pub(crate) use clerk::KeySettings;
 pub(crate) use decision::DecisionSettings;
@@ -48,7 +50,9 @@ pub(crate) use route_check::RouteSettings;
 pub(crate) use server::ServerSettings;
 pub(crate) use session::CredentialSettings;
 pub(crate) use settings::Settings;
+pub(crate) use sign_out::SignOutSettings;
 #[cfg(test)]
 pub(crate) use source::Source;
 pub(crate) use token::TokenSettings;
 pub(crate) use watch::FilesSeen;
+pub(crate) use webhooks::WebhookSettings;

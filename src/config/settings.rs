@@ -18,7 +18,9 @@ use super::{
     route_warnings,
     server::ServerSettings,
     session::{CredentialSettings, SessionSettings, VerifyMode},
+    sign_out::SignOutSettings,
     upstream,
+    webhooks::WebhookSettings,
 };
 
 /// The whole configuration, checked.
@@ -29,6 +31,10 @@ pub(crate) struct Settings {
     pub(crate) cache: CacheSettings,
     pub(crate) server: ServerSettings,
     pub(crate) decision: DecisionSettings,
+    /// `None`: no secret signs any.
+    pub(crate) webhooks: Option<WebhookSettings>,
+    /// `None`: nobody signs out here.
+    pub(crate) sign_out: Option<SignOutSettings>,
     pub(crate) log: LogSettings,
     /// Each name once; empty only where decisions are all that is made.
     pub(crate) upstreams: Vec<UpstreamConfig>,
@@ -67,16 +73,21 @@ impl Settings {
             session_ttl: cache.session_ttl,
         };
         let decision = file.decision.check(&hasura, findings);
+        let webhooks = file.webhooks.check(findings);
+        let sign_out = file.sign_out.check(&session, findings);
         let log = file.log.check(findings);
         let upstreams = upstream::check_all(&file.upstream, findings);
         let routes = check_routes(file, &session, findings);
         check_secret_key(file, findings);
+        check_own_paths(file, webhooks.is_some(), findings);
         let settings = Self {
             clerk: clerk?,
             session,
             cache,
             server: server?,
             decision: decision?,
+            webhooks,
+            sign_out,
             log,
             upstreams,
             routes,
@@ -168,6 +179,27 @@ fn check_routes(
         .enumerate()
         .filter_map(|(index, route)| route.check(&format!("route[{index}]"), &context, findings))
         .collect()
+}
+
+/// Notes a path that two would answer at.
+fn check_own_paths(file: &File, has_webhooks: bool, findings: &mut Findings) {
+    let webhooks = has_webhooks.then_some(("webhooks.path", &file.webhooks.path));
+    let sign_out = file.sign_out.path.as_ref();
+    let sign_out = sign_out.map(|path| ("sign_out.path", path));
+    if let (Some((_, path)), Some((key, same))) = (webhooks, sign_out)
+        && path == same
+    {
+        let what = format!("{path} is webhooks.path too");
+        findings.problem(key, what, "give each a path of its own");
+    }
+    for (key, path) in webhooks.into_iter().chain(sign_out) {
+        let mut routes = file.route.iter();
+        if let Some(index) = routes.position(|route| route.path == *path) {
+            let what = format!("{path} is {key}, which no route can take");
+            let fix = "give one of them another path";
+            findings.problem(&format!("route[{index}].path"), what, fix);
+        }
+    }
 }
 
 /// Notes a missing secret key where Clerk's Backend API will be needed.

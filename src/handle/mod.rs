@@ -16,19 +16,22 @@ pub use caches::CacheSettings;
 use caches::Caches;
 pub use error::SetupError;
 
-#[cfg(feature = "gateway")]
-use crate::instance::InstanceKind;
 #[cfg(feature = "client")]
 use crate::{
     clerk::{Client, Sessions},
     mutate::template_token::TemplateTokens,
-    revocation::{Revocation, Revocations, SessionEnd},
+    revocation::Revocations,
     verify::{OnUnavailable, Operation},
 };
 use crate::{
     instance::Instance,
     time::Clock,
     verify::{TokenProfile, Verifier, VerifyMode, key_source::KeySource},
+};
+#[cfg(feature = "gateway")]
+use crate::{
+    instance::InstanceKind,
+    revocation::{Revocation, SessionEnd},
 };
 
 /// One Clerk instance: what layers, guards and the gateway are made from.
@@ -242,11 +245,22 @@ impl Clerk {
     /// Refuses a session from now on, whatever Clerk or its token says.
     #[cfg(feature = "gateway")]
     pub(crate) fn refuse_session(&self, session_id: &str) {
-        let revocation = Revocation::Session {
+        self.revoke(Revocation::Session {
             id: session_id.to_owned(),
             end: SessionEnd::Revoked,
-        };
+        });
+    }
+
+    /// Refuses what a revocation concerns from now on.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn revoke(&self, revocation: Revocation) {
         self.0.revocations.record(revocation, self.0.clock.now());
+    }
+
+    /// Returns how far clocks may differ.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn clock_skew(&self) -> Duration {
+        self.0.profile.accepted_skew()
     }
 
     /// Drops whatever is cached of what was revoked; it is not served any more in any case.

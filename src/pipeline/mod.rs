@@ -144,6 +144,22 @@ impl<U> Pipeline<U> {
         Some(from.client())
     }
 
+    /// Reads a request that no route answers, and who sent it.
+    ///
+    /// # Errors
+    ///
+    /// A [`RequestError`] where it is ambiguous.
+    pub(crate) fn read(
+        &self,
+        peer: &Peer,
+        parts: &mut Parts,
+    ) -> Result<(CanonicalRequest, ForwardedFor), RequestError> {
+        join_cookies(&mut parts.headers);
+        let request = self.canonical(parts)?;
+        let from = ForwardedFor::resolve(peer, &request, &parts.headers, &self.trusted_proxies);
+        Ok((request, from))
+    }
+
     fn canonical(&self, parts: &Parts) -> Result<CanonicalRequest, RequestError> {
         let target = parts.uri.path_and_query();
         if target.is_some_and(|target| target.as_str().len() > self.max_target_bytes) {

@@ -22,7 +22,7 @@ use crate::{
     clerk::id::SessionId,
     handle::NotReady,
     instance::is_loopback,
-    telemetry::{exporter::Exporter, traffic},
+    telemetry::{exporter::Exporter, traffic, webhooks},
 };
 
 /// Reads the configuration again; the error is for people.
@@ -93,6 +93,7 @@ async fn metrics(State(admin): State<Admin>) -> Response {
     if let Some((left, held_back)) = clerk.budget() {
         traffic::budget(left, held_back);
     }
+    webhooks::revocations(clerk.revocations().len());
     let text = admin.exporter.render();
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }

@@ -6,15 +6,17 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Request, Response, StatusCode,
-    header::{CONNECTION, ORIGIN},
+    header::{ALLOW, CONNECTION, ORIGIN},
     request::Parts,
 };
+use http_body::Body;
 use hyper::{body::Incoming, service::Service};
 
 use super::{
     access_line::{Ended, Line},
     connection::ConnectionInfo,
     hasura_webhook::HasuraWebhook,
+    own::{OwnEndpoint, OwnEndpoints, OwnRequest},
     request_id::{RequestId, X_REQUEST_ID},
 };
 use crate::{
@@ -61,6 +63,8 @@ pub(crate) struct Current {
     pub(crate) decider: Option<Decider>,
     /// `None`: Hasura asks nothing.
     pub(crate) hasura: Option<HasuraWebhook>,
+    /// What the gateway answers itself, before any route.
+    pub(crate) own: OwnEndpoints,
 }
 
 type Answer = Response<ResponseBody<ProxyBody>>;
@@ -96,10 +100,17 @@ impl Service<Request<Incoming>> for Gateway {
 #[derive(Clone, Copy)]
 struct Reason(&'static str);
 
-/// An answer, and the route that gave it.
-struct Answered {
+/// An answer, and where it came from.
+struct Answered<'a> {
     answer: Answer,
-    route: Option<Arc<Route<Target>>>,
+    place: Place<'a>,
+}
+
+/// What answered a request.
+enum Place<'a> {
+    Nowhere,
+    Own(OwnEndpoint<'a>),
+    Route(Arc<Route<Target>>),
 }
 
 impl Current {
@@ -116,14 +127,14 @@ impl Current {
         let line = self.access.as_ref().map(|_| Line::begun(&parts, began));
         let span = RequestSpan::begin(&mut parts.headers);
         let method = parts.method.clone();
-        let Answered { mut answer, route } = self
+        let Answered { mut answer, place } = self
             .decide_and_forward(&connection, parts, body, (&id, began))
             .await;
         let headers = answer.headers_mut();
         headers.insert(X_REQUEST_ID, id.value());
         let reason = answer.extensions_mut().remove::<Reason>();
         traffic::answered(began.elapsed());
-        let route = route.as_ref().map(|route| route.target.counter.route());
+        let route = place.name();
         let reason = reason.map(|Reason(slug)| slug);
         span.end(&SpanEnd {
             method: method.as_str(),
@@ -163,8 +174,15 @@ impl Current {
         mut parts: Parts,
         body: Incoming,
         (id, began): (&RequestId, Instant),
-    ) -> Answered {
+    ) -> Answered<'_> {
         let form = Form::of(&parts.headers);
+        if let (None, Some(own)) = (connection.fault, self.own.find(parts.uri.path())) {
+            let answer = self.answer_own(own, connection, parts, body, (form, id));
+            return Answered {
+                answer: answer.await,
+                place: Place::Own(own),
+            };
+        }
         let origin = parts.headers.get(ORIGIN).cloned();
         let decided = match connection.fault {
             Some(fault) => Err(Refusal::before_route(RequestError::Head(fault))),
@@ -199,7 +217,59 @@ impl Current {
         if let Some(client) = client {
             answer.extensions_mut().insert(client);
         }
-        Answered { answer, route }
+        let place = route.map_or(Place::Nowhere, Place::Route);
+        Answered { answer, place }
+    }
+
+    /// Answers a request to one of the gateway's own endpoints.
+    async fn answer_own(
+        &self,
+        own: OwnEndpoint<'_>,
+        connection: &ConnectionInfo,
+        mut parts: Parts,
+        body: Incoming,
+        (form, id): (Form, &RequestId),
+    ) -> Answer {
+        let has_body = !body.is_end_stream();
+        let (client, decided) = match self.pipeline.read(&connection.peer, &mut parts) {
+            Ok((canonical, from)) => {
+                let client = ClientAddress(from.client());
+                let request = OwnRequest {
+                    parts,
+                    canonical,
+                    from,
+                    body,
+                };
+                (Some(client), own.answer(self, request).await)
+            }
+            Err(error) => (None, Err(error.into())),
+        };
+        let counter = own.counter();
+        let is_unread = has_body && !(own.reads_bodies() && decided.is_ok());
+        let mut answer = match decided {
+            Ok(answer) => {
+                counter.allowed();
+                counter.answered(answer.status());
+                from_bytes(answer)
+            }
+            Err(rejection) => {
+                note_rejection(&rejection, counter, id);
+                let mut answer = refusal(&rejection, form, id);
+                if answer.status() == StatusCode::METHOD_NOT_ALLOWED {
+                    let post = HeaderValue::from_static("POST");
+                    answer.headers_mut().insert(ALLOW, post);
+                }
+                answer.extensions_mut().insert(Reason(rejection.reason()));
+                answer
+            }
+        };
+        if is_unread {
+            close(&mut answer);
+        }
+        if let Some(client) = client {
+            answer.extensions_mut().insert(client);
+        }
+        answer
     }
 
     fn refuse(&self, refused: Refusal<Target>, form: Form, id: &RequestId) -> Answer {
@@ -215,24 +285,37 @@ impl Current {
 
     /// Counts and logs a refusal.
     pub(super) fn note_refusal(&self, refused: &Refusal<Target>, id: &RequestId) {
-        let rejection = &refused.rejection;
-        tracing::info!(
-            request.id = id.as_str(),
-            clerk.reason = rejection.reason(),
-            status = rejection.status().as_u16(),
-            cause = std::error::Error::source(rejection).map(tracing::field::display),
-            "request refused"
-        );
         let counter = match &refused.route {
             Some(route) => &route.target.counter,
             None => &self.unrouted,
         };
-        counter.decided("refuse", rejection.reason());
-        if let Some(limited) = rejection.rate_limited() {
-            counter.rate_limited(limited.of);
-        }
-        counter.answered(rejection.status());
+        note_rejection(&refused.rejection, counter, id);
     }
+}
+
+impl Place<'_> {
+    fn name(&self) -> Option<&str> {
+        match self {
+            Self::Nowhere => None,
+            Self::Own(own) => Some(own.counter().route()),
+            Self::Route(route) => Some(route.target.counter.route()),
+        }
+    }
+}
+
+fn note_rejection(rejection: &Rejection, counter: &RouteCounter, id: &RequestId) {
+    tracing::info!(
+        request.id = id.as_str(),
+        clerk.reason = rejection.reason(),
+        status = rejection.status().as_u16(),
+        cause = std::error::Error::source(rejection).map(tracing::field::display),
+        "request refused"
+    );
+    counter.decided("refuse", rejection.reason());
+    if let Some(limited) = rejection.rate_limited() {
+        counter.rate_limited(limited.of);
+    }
+    counter.answered(rejection.status());
 }
 
 fn preflight(headers: HeaderMap) -> Answer {
@@ -319,7 +402,7 @@ fn refusal(rejection: &Rejection, form: Form, id: &RequestId) -> Answer {
     from_bytes(response)
 }
 
-fn close(response: &mut Response<Bytes>) {
+fn close<B>(response: &mut Response<B>) {
     let close = HeaderValue::from_static("close");
     response.headers_mut().insert(CONNECTION, close);
 }

@@ -10,13 +10,16 @@ mod ext_authz;
 mod gateway;
 mod hasura_webhook;
 mod listen;
+mod own;
 mod preface;
 mod request_id;
 mod serve;
+mod sign_out;
 mod streams;
 mod tls;
 mod validity;
 mod verdicts;
+mod webhooks;
 mod wire;
 
 pub(crate) use admin::{Admin, Reload};
@@ -27,9 +30,12 @@ pub(crate) use ext_authz::ExtAuthz;
 pub(crate) use gateway::{Current, Gateway, Target};
 pub(crate) use hasura_webhook::HasuraWebhook;
 pub(crate) use listen::{ListenError, bind};
+pub(crate) use own::OwnEndpoints;
 pub(crate) use serve::{Listener, ServeLimits, serve};
+pub(crate) use sign_out::SignOut;
 pub(crate) use tls::{
     CertificatePem, ClientCertificates, Presence, ServedCertificate, Tls, TlsError, TlsIdentity,
 };
 #[cfg(test)]
 pub(crate) use validity::Validity;
+pub(crate) use webhooks::Webhooks;

@@ -19,10 +19,11 @@ use super::{
     upstreams::{
         UPGRADED, UPSTREAM_HEALTHY, UPSTREAM_IN_FLIGHT, UPSTREAM_REQUESTS, UPSTREAM_RETRIES,
     },
+    webhooks::{DELIVERIES, REVOCATIONS},
 };
 
 /// The counters and what they count.
-const COUNTERS: [(&str, &str); 14] = [
+const COUNTERS: [(&str, &str); 15] = [
     (
         ACCESS_LOG_DROPPED,
         "Lines of the access log that could not be written in time.",
@@ -64,10 +65,14 @@ const COUNTERS: [(&str, &str); 14] = [
         "Requests sent on, by upstream and outcome.",
     ),
     (UPSTREAM_RETRIES, "Attempts made again, by upstream."),
+    (
+        DELIVERIES,
+        "Deliveries of Clerk's webhooks, by event and outcome.",
+    ),
 ];
 
 /// The gauges and what they show.
-const GAUGES: [(&str, &str); 10] = [
+const GAUGES: [(&str, &str); 11] = [
     (
         BUDGET_LEFT,
         "Calls that Clerk's rate limit still allows in these 10 seconds.",
@@ -86,6 +91,10 @@ const GAUGES: [(&str, &str); 10] = [
     (
         LAST_RELOAD,
         "When the configuration was last reloaded, in seconds since 1970.",
+    ),
+    (
+        REVOCATIONS,
+        "Sessions, users and organizations of which something is revoked.",
     ),
     (UPGRADED, "Upgraded connections open."),
     (

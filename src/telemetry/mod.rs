@@ -17,3 +17,5 @@ pub(crate) mod trace;
 pub(crate) mod traffic;
 #[cfg(feature = "gateway")]
 pub(crate) mod upstreams;
+#[cfg(feature = "gateway")]
+pub(crate) mod webhooks;
