@@ -29,7 +29,7 @@ pub(crate) struct SandboxArgs {
     /// Limits requests as Clerk does: 100 or 1000 in 10 seconds
     #[arg(long, value_name = "KIND")]
     rate_limit: Option<Limit>,
-    /// Sends signed webhooks of users and sessions there
+    /// Sends signed webhooks of users, sessions, memberships and organizations there
     #[arg(long, value_name = "URL")]
     webhook: Option<String>,
     /// The secret that signs webhooks; absent: one is made and printed
@@ -86,7 +86,9 @@ pub(crate) async fn run(args: SandboxArgs) -> Result<(), SandboxError> {
         let secret = args
             .webhook_secret
             .as_ref()
-            .map_or_else(new_secret, |secret| secret.expose_secret().to_owned());
+            .map_or_else(new_signing_secret, |secret| {
+                secret.expose_secret().to_owned()
+            });
         webhook_line = format!("CLERK_WEBHOOK_SIGNING_SECRET='{secret}'\n");
         builder = builder.webhook(url, secret);
     }
@@ -136,7 +138,8 @@ fn make_trouble(sandbox: &Sandbox, args: &SandboxArgs) {
     faults.outage(args.outage.then_some(Outage::Dropped));
 }
 
-fn new_secret() -> String {
+/// Makes a secret that signs webhooks.
+pub(super) fn new_signing_secret() -> String {
     let mut key = [0; 32];
     // The system's generator does not fail on any platform this runs on.
     let _ = aws_lc_rs::rand::fill(&mut key);

@@ -42,7 +42,8 @@ pub(crate) struct Backend {
     pub(crate) limiter: Mutex<Limiter>,
     pub(crate) counts: Mutex<BTreeMap<&'static str, usize>>,
     pub(crate) stopped: AtomicBool,
-    pub(crate) webhooks: Option<Webhooks>,
+    pub(crate) instance_id: String,
+    pub(crate) webhooks: RwLock<Option<Webhooks>>,
 }
 
 /// What a Backend or Frontend API call wants minted.
@@ -81,6 +82,17 @@ impl Backend {
         let kid = format!("ins_{}", random_text(27));
         let key = Arc::new(SigningKey::generate(kid)?);
         *self.key.write().unwrap_or_else(PoisonError::into_inner) = key;
+        Ok(())
+    }
+
+    /// Sends webhooks to `url` from now on.
+    pub(crate) fn send_webhooks_to(&self, url: &str, secret: &str) -> Result<(), SandboxError> {
+        let instance_id = self.instance_id.clone();
+        let webhooks = Webhooks::new(url.to_owned(), secret, instance_id, self.clock.clone())?;
+        *self
+            .webhooks
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Some(webhooks);
         Ok(())
     }
 
@@ -233,8 +245,9 @@ impl Backend {
         token
     }
 
-    fn announce(&self, kind: &'static str, data: &Value) {
-        if let Some(webhooks) = &self.webhooks {
+    pub(super) fn announce(&self, kind: &'static str, data: &Value) {
+        let webhooks = self.webhooks.read();
+        if let Some(webhooks) = webhooks.unwrap_or_else(PoisonError::into_inner).as_ref() {
             webhooks.send(kind, data);
         }
     }

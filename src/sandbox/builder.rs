@@ -24,7 +24,6 @@ use super::{
     seed::Seed,
     signing::SigningKey,
     store::Store,
-    webhooks::Webhooks,
 };
 use crate::{instance::PublishableKey, time::Clock};
 
@@ -139,7 +138,7 @@ impl SandboxBuilder {
         self
     }
 
-    /// Sends events of users and sessions to `url`, signed with `secret` (`whsec_` and base64).
+    /// Sends events of users, sessions, memberships and organizations to `url`, signed with `secret` (`whsec_` and base64).
     pub fn webhook(mut self, url: impl Into<String>, secret: impl Into<String>) -> Self {
         self.webhook = Some((url.into(), SecretString::from(secret.into())));
         self
@@ -202,21 +201,13 @@ impl SandboxBuilder {
             None if self.deterministic => SigningKey::development(instance_id.clone())?,
             None => SigningKey::generate(instance_id.clone())?,
         };
-        let webhooks = match self.webhook {
-            Some((url, secret)) => Some(Webhooks::new(
-                url,
-                secret.expose_secret(),
-                instance_id,
-                self.clock.clone(),
-            )?),
-            None => None,
-        };
         let store = Store::new(self.seed, ids, self.clock.now())?;
-        Ok(Backend {
+        let backend = Backend {
             issuer: format!("https://{}", publishable_key.frontend_api()),
             cookie_suffix: publishable_key.cookie_suffix(),
             secret_key,
-            webhooks,
+            instance_id,
+            webhooks: RwLock::default(),
             token_lifetime: self.token_lifetime,
             clock: self.clock,
             faults: Faults::default(),
@@ -225,7 +216,11 @@ impl SandboxBuilder {
             limiter: Mutex::new(Limiter::new(self.rate_limit)),
             counts: Mutex::new(BTreeMap::new()),
             stopped: AtomicBool::new(false),
-        })
+        };
+        if let Some((url, secret)) = self.webhook {
+            backend.send_webhooks_to(&url, secret.expose_secret())?;
+        }
+        Ok(backend)
     }
 }
 

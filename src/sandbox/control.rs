@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{
-    Sandbox,
+    Sandbox, SandboxError,
     handle::known,
     seed::{SeedMembership, SeedOrganization, SeedTemplate, SeedUser},
 };
@@ -113,6 +113,47 @@ impl Sandbox {
     /// Removes a user and ends their sessions, as the Backend API does.
     pub fn delete_user(&self, user_id: &str) {
         self.backend.delete_user(user_id);
+    }
+
+    /// Bans a user and revokes their sessions, as the Backend API does.
+    pub fn ban_user(&self, user_id: &str) {
+        self.backend.ban_user(user_id, true);
+    }
+
+    /// Lifts a user's ban.
+    pub fn unban_user(&self, user_id: &str) {
+        self.backend.ban_user(user_id, false);
+    }
+
+    /// Locks a user out of signing in; their sessions go on.
+    pub fn lock_user(&self, user_id: &str) {
+        self.backend.lock_user(user_id, true);
+    }
+
+    /// Gives a member of an organization another role.
+    pub fn update_membership(&self, organization_id: &str, user_id: &str, role: &str) {
+        self.backend
+            .update_membership(organization_id, user_id, role);
+    }
+
+    /// Ends a user's membership in an organization.
+    pub fn delete_membership(&self, organization_id: &str, user_id: &str) {
+        self.backend.delete_membership(organization_id, user_id);
+    }
+
+    /// Removes an organization and its memberships.
+    pub fn delete_organization(&self, organization_id: &str) {
+        self.backend.delete_organization(organization_id);
+    }
+
+    /// Sends webhooks to `url` from now on, as [`SandboxBuilder::webhook`](super::SandboxBuilder::webhook) does
+    /// from the start.
+    ///
+    /// # Errors
+    ///
+    /// [`SandboxError::Webhook`] where it is no URL, or the secret is not `whsec_` and base64 of 24 to 64 bytes.
+    pub fn send_webhooks_to(&self, url: &str, secret: &str) -> Result<(), SandboxError> {
+        self.backend.send_webhooks_to(url, secret)
     }
 
     /// Issues a refresh token of a session: the value of a `__refresh_…` cookie.

@@ -16,6 +16,7 @@
 mod api;
 mod backend;
 mod builder;
+mod changes;
 mod control;
 mod faults;
 mod handle;

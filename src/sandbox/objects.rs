@@ -8,6 +8,8 @@ use super::seed::{SeedMembership, SeedOrganization, SeedTemplate, SeedUser};
 pub(crate) struct User {
     pub(crate) id: String,
     pub(crate) about: SeedUser,
+    pub(crate) banned: bool,
+    pub(crate) locked: bool,
     pub(crate) created_at: i64,
     pub(crate) updated_at: i64,
 }
@@ -105,8 +107,8 @@ impl User {
             "backup_code_enabled": false,
             "mfa_enabled_at": null,
             "mfa_disabled_at": null,
-            "banned": false,
-            "locked": false,
+            "banned": self.banned,
+            "locked": self.locked,
             "lockout_expires_in_seconds": null,
             "verification_attempts_remaining": null,
             "delete_self_enabled": true,

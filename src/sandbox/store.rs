@@ -42,6 +42,8 @@ impl Store {
         let user = User {
             id: id.clone(),
             about,
+            banned: false,
+            locked: false,
             created_at: now.as_millis(),
             updated_at: now.as_millis(),
         };
@@ -162,6 +164,16 @@ impl Store {
             }
         }
         Some(user)
+    }
+
+    /// Removes all memberships of an organization.
+    pub(crate) fn remove_members_of(&mut self, organization_id: &str) {
+        let memberships = self.memberships.newest_first().into_iter();
+        let of_it = memberships.filter(|one| one.about.organization == organization_id);
+        let ids: Vec<String> = of_it.map(|one| one.id.clone()).collect();
+        for id in ids {
+            self.memberships.remove(&id);
+        }
     }
 
     /// Returns a role's permissions: those that another member with it has.

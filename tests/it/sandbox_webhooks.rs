@@ -11,13 +11,13 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 const KEY: &[u8] = b"twenty-four bytes or more";
 
-struct Delivery {
-    headers: HashMap<String, String>,
-    body: Bytes,
+pub(crate) struct Delivery {
+    pub(crate) headers: HashMap<String, String>,
+    pub(crate) body: Bytes,
 }
 
 /// Starts a receiver that answers the first `refusals` deliveries with 500.
-async fn receiver(refusals: usize) -> (String, UnboundedReceiver<Delivery>) {
+pub(crate) async fn receiver(refusals: usize) -> (String, UnboundedReceiver<Delivery>) {
     let (sender, deliveries) = unbounded_channel();
     let refused = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let app = Router::new().route(
@@ -40,7 +40,7 @@ async fn receiver(refusals: usize) -> (String, UnboundedReceiver<Delivery>) {
     (url, deliveries)
 }
 
-async fn next(deliveries: &mut UnboundedReceiver<Delivery>) -> Delivery {
+pub(crate) async fn next(deliveries: &mut UnboundedReceiver<Delivery>) -> Delivery {
     let delivery = tokio::time::timeout(Duration::from_secs(10), deliveries.recv());
     delivery.await.expect("no webhook came").unwrap()
 }

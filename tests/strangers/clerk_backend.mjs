@@ -110,6 +110,34 @@ const steps = {
     return organization.name;
   },
 
+  async "bans and locks users"() {
+    const user = await clerk.users.createUser({ emailAddress: ["ban@example.com"] });
+    const session = await clerk.sessions.createSession({ userId: user.id });
+    assert.equal((await clerk.users.lockUser(user.id)).locked, true);
+    assert.equal((await clerk.sessions.getSession(session.id)).status, "active");
+    assert.equal((await clerk.users.unlockUser(user.id)).locked, false);
+    assert.equal((await clerk.users.banUser(user.id)).banned, true);
+    assert.equal((await clerk.sessions.getSession(session.id)).status, "revoked");
+    assert.equal((await clerk.users.unbanUser(user.id)).banned, false);
+    await clerk.users.deleteUser(user.id);
+  },
+
+  async "changes and ends memberships and organizations"() {
+    const user = await clerk.users.createUser({ emailAddress: ["member@example.com"] });
+    const organization = await clerk.organizations.createOrganization({ name: "Short-lived" });
+    const member = { organizationId: organization.id, userId: user.id };
+    await clerk.organizations.createOrganizationMembership({ ...member, role: "org:member" });
+    const changed = await clerk.organizations.updateOrganizationMembership({ ...member, role: "org:admin" });
+    assert.equal(changed.role, "org:admin");
+    const ended = await clerk.organizations.deleteOrganizationMembership(member);
+    assert.equal(ended.publicUserData.userId, user.id);
+    await refuses(() => clerk.organizations.deleteOrganizationMembership(member), 404, "resource_not_found");
+    await clerk.organizations.deleteOrganization(organization.id);
+    const gone = { organizationId: organization.id };
+    await refuses(() => clerk.organizations.getOrganization(gone), 404, "resource_not_found");
+    await clerk.users.deleteUser(user.id);
+  },
+
   async "manages JWT templates"() {
     const template = await clerk.jwtTemplates.create({ name: "stranger", claims: { who: "{{user.first_name}}" } });
     const { jwt } = await clerk.sessions.getToken(sessionId, "stranger");

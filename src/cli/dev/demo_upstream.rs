@@ -1,13 +1,12 @@
 //! The service behind the gateway in `dev`: shows what arrives, and verifies the template token as
 //! a service would.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Json, Router,
     extract::{Request, State},
     http::{HeaderMap, header::AUTHORIZATION},
-    routing::get,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value, json};
@@ -15,26 +14,15 @@ use tokio::net::TcpListener;
 
 use crate::{clerk::PublicJwks, sandbox::Sandbox, verify::KeySet};
 
-/// Longer than the gateway takes a session for active in `dev`.
-const WAIT: Duration = Duration::from_secs(3);
-
 /// Starts the upstream on a free port; it lives as long as the runtime.
 pub(super) async fn start(sandbox: &Sandbox) -> std::io::Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let url = format!("{}/.well-known/jwks.json", sandbox.url());
     let jwks = PublicJwks::new(&url).map_err(std::io::Error::other)?;
-    let app = Router::new()
-        .route("/public/wait", get(wait))
-        .fallback(echo)
-        .with_state(Arc::new(jwks));
+    let app = Router::new().fallback(echo).with_state(Arc::new(jwks));
     tokio::spawn(async move { axum::serve(listener, app).await });
     Ok(address)
-}
-
-async fn wait() -> &'static str {
-    tokio::time::sleep(WAIT).await;
-    "waited\n"
 }
 
 async fn echo(State(jwks): State<Arc<PublicJwks>>, request: Request) -> Json<Value> {

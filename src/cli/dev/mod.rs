@@ -7,7 +7,7 @@ use std::{fmt::Write as _, io::Write as _, net::SocketAddr, path::PathBuf, proce
 use super::{
     config_args::{report, warn},
     runtime::runtime,
-    sandbox::write_env_file,
+    sandbox::{new_signing_secret, write_env_file},
     serve::{self, Running, StartError},
     setup::Setup,
 };
@@ -31,6 +31,9 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     env_file: Option<PathBuf>,
 }
+
+/// Where the gateway takes webhooks unless told otherwise.
+const WEBHOOKS: &str = "/-/webhooks/clerk";
 
 /// Why `dev` cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -64,9 +67,12 @@ pub(super) fn run(args: &Args) -> ExitCode {
 async fn serve_all(args: &Args) -> Result<ExitCode, DevError> {
     let sandbox = Sandbox::builder().start().await?;
     let upstream = demo_upstream::start(&sandbox).await?;
-    let loaded = load(args, &sandbox, upstream).map_err(DevError::Reported)?;
+    let secret = new_signing_secret();
+    let loaded = load(args, &sandbox, upstream, &secret).map_err(DevError::Reported)?;
     let setup = Setup::new(&loaded).map_err(DevError::Reported)?;
     let running = serve::start(setup, None)?;
+    let webhooks = format!("http://{}{WEBHOOKS}", running.address);
+    sandbox.send_webhooks_to(&webhooks, &secret)?;
     let lines = sandbox.env_lines();
     if let Some(path) = &args.env_file {
         write_env_file(path, &lines)?;
@@ -81,13 +87,19 @@ async fn serve_all(args: &Args) -> Result<ExitCode, DevError> {
 }
 
 /// Loads the built-in configuration, by the way that every other one takes.
-fn load(args: &Args, sandbox: &Sandbox, upstream: SocketAddr) -> Result<Loaded, ExitCode> {
+fn load(
+    args: &Args,
+    sandbox: &Sandbox,
+    upstream: SocketAddr,
+    secret: &str,
+) -> Result<Loaded, ExitCode> {
     let text = include_str!("dev.toml")
         .replace("$LISTEN", &args.listen.to_string())
         .replace("$ADMIN", &args.admin.to_string())
         .replace("$API_URL", sandbox.url())
         .replace("$SECRET_KEY", sandbox.secret_key())
         .replace("$PUBLISHABLE_KEY", sandbox.publishable_key())
+        .replace("$WEBHOOK_SECRET", secret)
         .replace("$UPSTREAM", &upstream.to_string());
     let sources = config::Sources {
         built_in: Some(text),
@@ -132,21 +144,18 @@ fn guide(sandbox: &Sandbox, running: &Running) -> String {
             "Revoke the session at Clerk's Sessions API, which is the sandbox here",
             format!("curl -i -X POST {secret} {session}/revoke"),
         ),
-        (
-            "The gateway asks again within 2 s (session_ttl in dev); this public page takes 3 s",
-            format!("curl -i {gateway}/public/wait"),
-        ),
-        (
-            "The same token again: 401, code session-revoked",
-            format!("curl -i {bearer} {gateway}/hello"),
-        ),
     ];
+    // Between the two, so that the webhook has time to arrive.
     if let Some(admin) = running.admin {
         lines.push((
-            "What the gateway has counted",
+            "What the gateway has counted; meanwhile a webhook tells it of the revocation",
             format!("curl -s http://{admin}/metrics"),
         ));
     }
+    lines.push((
+        "The same token again: 401, code session-revoked",
+        format!("curl -i {bearer} {gateway}/hello"),
+    ));
     let mut text = String::new();
     for (comment, line) in lines {
         // Writing to a string cannot fail.

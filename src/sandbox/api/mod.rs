@@ -107,6 +107,22 @@ fn users_routes(gates: &Gates) -> Routes {
             gates.backend("UpdateUserMetadata", patch(users::update_metadata)),
         )
         .route(
+            "/v1/users/{id}/ban",
+            gates.backend("BanUser", post(users::ban)),
+        )
+        .route(
+            "/v1/users/{id}/unban",
+            gates.backend("UnbanUser", post(users::unban)),
+        )
+        .route(
+            "/v1/users/{id}/lock",
+            gates.backend("LockUser", post(users::lock)),
+        )
+        .route(
+            "/v1/users/{id}/unlock",
+            gates.backend("UnlockUser", post(users::unlock)),
+        )
+        .route(
             "/v1/users/{id}/organization_memberships",
             gates.backend("UsersGetOrganizationMemberships", get(users::memberships)),
         )
@@ -123,13 +139,23 @@ fn organizations_routes(gates: &Gates) -> Routes {
             get(organizations::list_memberships),
         )
         .merge(gates.backend("CreateOrganizationMembership", create_membership));
+    let one = gates
+        .backend("GetOrganization", get(organizations::get))
+        .merge(gates.backend("DeleteOrganization", delete(organizations::delete)));
+    let membership = gates
+        .backend(
+            "UpdateOrganizationMembership",
+            patch(organizations::update_membership),
+        )
+        .merge(gates.backend(
+            "DeleteOrganizationMembership",
+            delete(organizations::delete_membership),
+        ));
     Router::new()
         .route("/v1/organizations", collection)
-        .route(
-            "/v1/organizations/{id}",
-            gates.backend("GetOrganization", get(organizations::get)),
-        )
+        .route("/v1/organizations/{id}", one)
         .route("/v1/organizations/{id}/memberships", memberships)
+        .route("/v1/organizations/{id}/memberships/{user_id}", membership)
 }
 
 fn jwt_templates_routes(gates: &Gates) -> Routes {

@@ -126,6 +126,38 @@ pub(crate) async fn create_membership(
     shown.map(Json).ok_or_else(|| ApiError::not_found("User"))
 }
 
+pub(crate) async fn delete(
+    State(backend): State<Arc<Backend>>,
+    Segments(name): Segments<String>,
+) -> Answer {
+    let deleted = backend.delete_organization(&name);
+    deleted
+        .map(Json)
+        .ok_or_else(|| ApiError::not_found("Organization"))
+}
+
+pub(crate) async fn update_membership(
+    State(backend): State<Arc<Backend>>,
+    Segments((name, user)): Segments<(String, String)>,
+    body: Body,
+) -> Answer {
+    let role = body.required_text("role")?;
+    let membership = backend.update_membership(&name, &user, &role);
+    membership
+        .map(Json)
+        .ok_or_else(|| ApiError::not_found("Membership"))
+}
+
+pub(crate) async fn delete_membership(
+    State(backend): State<Arc<Backend>>,
+    Segments((name, user)): Segments<(String, String)>,
+) -> Answer {
+    let membership = backend.delete_membership(&name, &user);
+    membership
+        .map(Json)
+        .ok_or_else(|| ApiError::not_found("Membership"))
+}
+
 fn add_member(
     store: &mut Store,
     organization: &str,

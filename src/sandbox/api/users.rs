@@ -93,6 +93,31 @@ pub(crate) async fn delete(
     deleted.map(Json).ok_or_else(|| ApiError::not_found("User"))
 }
 
+pub(crate) async fn ban(state: State<Arc<Backend>>, id: Segments<String>) -> Answer {
+    changed(state, id, |backend, id| backend.ban_user(id, true))
+}
+
+pub(crate) async fn unban(state: State<Arc<Backend>>, id: Segments<String>) -> Answer {
+    changed(state, id, |backend, id| backend.ban_user(id, false))
+}
+
+pub(crate) async fn lock(state: State<Arc<Backend>>, id: Segments<String>) -> Answer {
+    changed(state, id, |backend, id| backend.lock_user(id, true))
+}
+
+pub(crate) async fn unlock(state: State<Arc<Backend>>, id: Segments<String>) -> Answer {
+    changed(state, id, |backend, id| backend.lock_user(id, false))
+}
+
+fn changed(
+    State(backend): State<Arc<Backend>>,
+    Segments(id): Segments<String>,
+    change: impl FnOnce(&Backend, &str) -> Option<Value>,
+) -> Answer {
+    let user = change(&backend, &id);
+    user.map(Json).ok_or_else(|| ApiError::not_found("User"))
+}
+
 pub(crate) async fn memberships(
     State(backend): State<Arc<Backend>>,
     Segments(id): Segments<String>,
