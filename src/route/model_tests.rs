@@ -111,4 +111,25 @@ proptest! {
         let found = table.find(Some(host), &text, &method).copied();
         prop_assert_eq!(found, best, "{} {}", method, text);
     }
+
+    #[test]
+    fn another_spelling_folds_into_the_route_of_the_plain_one(
+        routes in vec(route(), 2..8),
+        host in select(vec!["h", "i"]),
+        path in vec((select(vec!["a", "b", "c"]), select(vec!["", ".", "%20", "%20."])), 1..4),
+        method in select(vec![Method::GET, Method::POST, Method::PUT]),
+    ) {
+        let builder = routes.iter().enumerate().fold(Table::builder(), |builder, (index, route)| {
+            builder.insert(route.pattern(), index)
+        });
+        let Ok(table) = builder.build() else { return Ok(()) };
+        let plain: String = path.iter().map(|(name, _)| format!("/{name}")).collect();
+        let spelt = path.iter().map(|(name, end)| format!("/{}{end}", name.to_uppercase()));
+        let spelt: String = spelt.collect();
+        let folded: Vec<_> = table.find_folded(Some(host), &spelt, &method).copied().collect();
+        match table.find(Some(host), &plain, &method) {
+            Some(found) => prop_assert!(folded.contains(found), "{} {} {:?}", spelt, found, folded),
+            None => prop_assert!(folded.is_empty(), "{} {:?}", spelt, folded),
+        }
+    }
 }

@@ -11,6 +11,7 @@ use http::{
 };
 use http_body::Body;
 use hyper::{body::Incoming, service::Service};
+use tracing::field::display;
 
 use super::{
     access_line::{Ended, Line},
@@ -358,14 +359,14 @@ fn unreachable_upstream(
     (form, id): (Form, &RequestId),
 ) -> Answer {
     let status = error.status();
-    tracing::warn!(
-        request.id = id.as_str(),
-        upstream = upstream.name(),
-        reason = error.slug(),
-        error = %error,
-        cause = std::error::Error::source(error).map(tracing::field::display),
-        "upstream failed"
-    );
+    let (slug, cause) = (error.slug(), std::error::Error::source(error));
+    let (id_text, upstream, cause) = (id.as_str(), upstream.name(), cause.map(display));
+    if status.is_client_error() {
+        // Clients could fill the log with warnings.
+        tracing::info!(request.id = id_text, upstream, reason = slug, %error, cause, "request refused");
+    } else {
+        tracing::warn!(request.id = id_text, upstream, reason = slug, %error, cause, "upstream failed");
+    }
     let detail = match status {
         StatusCode::PAYLOAD_TOO_LARGE => "The request's body is too large.",
         StatusCode::REQUEST_TIMEOUT => "The request's body stood still for too long.",

@@ -81,6 +81,10 @@ async fn a_body_above_the_limit_is_413_whichever_way_it_is_framed() {
         assert_eq!(status_of(&answer), status, "{request}\n{answer}");
     }
     assert_eq!(scene.upstream.hits(), 3);
+    let log = scene.gateway.stderr();
+    assert!(log.contains("request-body-too-large"), "{log}");
+    let warned = |line: &&str| line.contains("WARN") && line.contains("request-body");
+    assert_eq!(log.lines().find(warned), None);
     let counted = r#"{upstream="app",outcome="request-body-too-large"} 3"#;
     assert!(scene.metrics().contains(counted), "{}", scene.metrics());
 }
