@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     checks,
     error::Findings,
-    secret::{Secret, ValueOrFile, read_text},
+    secret::{Secret, ValueOrFile, read_secret},
 };
 use crate::webhook::SigningSecret;
 
@@ -52,12 +52,12 @@ impl WebhooksSection {
             value: self.secret.as_ref(),
             file: None,
         };
-        let given = given.read(findings);
+        let given = given.read_secret(findings);
         let given = given.map(|text| ("webhooks.secret".to_owned(), text));
         let mut texts: Vec<_> = given.into_iter().collect();
         for (index, path) in self.secret_files.iter().enumerate() {
             let key = format!("webhooks.secret_files[{index}]");
-            if let Some(text) = read_text(&key, path, findings) {
+            if let Some(text) = read_secret(&key, path, findings) {
                 texts.push((key, text.trim().into()));
             }
         }

@@ -126,6 +126,10 @@ fn with_secrets_of(mode: u32) -> String {
     for (name, text) in [
         ("secret_key", "sk_test_abc"),
         ("admin", "0123456789abcdef"),
+        (
+            "webhook",
+            "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+        ),
         ("clerk.pem", include_str!("../fixtures/keys/rsa_3072.pem")),
     ] {
         fs::write(folder.join(name), text).unwrap();
@@ -134,9 +138,11 @@ fn with_secrets_of(mode: u32) -> String {
     let text = format!(
         "[clerk]\nsecret_key_file = \"secret_key\"\njwt_key_file = \"clerk.pem\"\n\
          [server]\nadmin_token_file = \"admin\"\n{}\
+         [webhooks]\nsecret_files = [\"{}\"]\n\
          [[upstream]]\nname = \"app\"\nurl = \"https://app.test\"\n\
          client_cert_file = \"{cert}\"\nclient_key_file = \"{key}\"\n",
         certificate.section(),
+        folder.join("webhook").display(),
     );
     fs::write(&config, text).unwrap();
     let set = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
@@ -158,13 +164,14 @@ fn a_secret_in_a_file_that_everybody_may_read_is_warned_of() {
         "server.admin_token_file",
         "server.tls[0].key",
         "upstream[0].client_key_file",
+        "webhooks.secret_files[0]",
     ] {
         assert!(said.contains(&format!("{key}: /")), "{key}\n{said}");
     }
     let warning = "/secret_key has mode 0644: every user of this machine may read it; chmod 600 /";
     assert!(said.contains(warning), "{said}");
     // Public keys and certificates are for everybody.
-    assert_eq!(said.matches("has mode").count(), 4, "{said}");
+    assert_eq!(said.matches("has mode").count(), 5, "{said}");
     // As Kubernetes mounts a secret for a group.
     let said = with_secrets_of(0o440);
     assert!(!said.contains("has mode"), "{said}");
