@@ -76,6 +76,8 @@ pub mod cli;
 mod config;
 #[cfg(feature = "gateway")]
 mod server;
+#[cfg(feature = "gateway")]
+mod stream;
 
 #[cfg(feature = "gateway")]
 mod decision;

@@ -29,7 +29,7 @@ use crate::{
     proxy::{End, Tunnels},
     server::{
         Admin, Decisions, Drain, DrainTrigger, Drained, ExtAuthz, Gateway, ListenError, Listener,
-        Reload, ServeLimits, Transport, bind, drain, serve,
+        Reload, ServeLimits, Transport, bind, drain, oversee, serve,
     },
     telemetry::exporter::{self, Exporter},
 };
@@ -141,6 +141,7 @@ pub(super) fn start(setup: Setup, args: Option<ConfigArgs>) -> Result<Running, S
     let mut others = vec![
         tokio::spawn(warm(current.clerk.clone())),
         tokio::spawn(forget_revoked(gateway.clone())),
+        tokio::spawn(oversee(gateway.clone())),
     ];
     let decisions = decisions.map(|socket| {
         let listener = Listener::plain("decision", socket, limits(&server));

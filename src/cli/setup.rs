@@ -17,6 +17,7 @@ use crate::{
     handle::Clerk,
     proxy::Tunnels,
     server::{Current, Gateway, Transport},
+    stream::Streams,
     telemetry::{reloads, traffic::RouteCounter},
     webhook::Delivered,
 };
@@ -38,6 +39,8 @@ struct Made {
     upstreams: Upstreams,
     /// The webhooks that have had their effect.
     delivered: Arc<Delivered>,
+    /// Those that run on keep running.
+    streams: Streams,
     server: ServerSettings,
     decision: DecisionSettings,
     files: FilesSeen,
@@ -104,6 +107,8 @@ fn made(
     let upstreams = build::upstreams(loaded, previous.map_or(&none, |made| &made.upstreams))?;
     let delivered = previous.map(|made| Arc::clone(&made.delivered));
     let delivered = delivered.unwrap_or_default();
+    let streams = previous.map(|made| made.streams.clone());
+    let streams = streams.unwrap_or_default();
     let pipeline = build::pipeline(loaded, &clerk, &upstreams, tunnels)?;
     let current = Current {
         decider: build::decider(loaded, &pipeline.trusted_proxies)?,
@@ -115,12 +120,15 @@ fn made(
         access: build::access_log(loaded)?,
         hasura: build_hasura::webhook(loaded, &clerk)?,
         own: build_own::endpoints(loaded, &clerk, &delivered)?,
+        streams: streams.clone(),
+        stream_limits: loaded.settings.session.streams,
     };
     let made = Made {
         clerk,
         clerk_fingerprint,
         upstreams,
         delivered,
+        streams,
         server: loaded.settings.server.clone(),
         decision: loaded.settings.decision.clone(),
         files,

@@ -7,7 +7,8 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{checks, error::Findings};
+use super::{checks, duration::Period, error::Findings};
+use crate::stream::StreamLimits;
 pub(crate) use crate::verify::{OnUnavailable, Operation, Pending, VerifyMode};
 
 /// Where a credential is looked for, as it is written.
@@ -53,6 +54,10 @@ pub(crate) struct SessionSection {
     pub(crate) on_unavailable: OnUnavailable,
     /// Where browsers go whose user is signed out; they are refused like anyone unless set.
     pub(crate) sign_in_url: Option<String>,
+    /// How often Clerk is asked about the session of a running stream.
+    pub(crate) stream_check: Period,
+    /// How long a stream may run whose session Clerk is not asked about.
+    pub(crate) max_stream_age: Period,
 }
 
 /// `[session]`, checked.
@@ -66,6 +71,7 @@ pub(crate) struct SessionSettings {
     pub(crate) pending: Pending,
     pub(crate) on_unavailable: OnUnavailable,
     pub(crate) sign_in_url: Option<String>,
+    pub(crate) streams: StreamLimits,
 }
 
 impl Default for SessionSection {
@@ -78,6 +84,8 @@ impl Default for SessionSection {
             pending: Pending::SignedOut,
             on_unavailable: OnUnavailable::Deny,
             sign_in_url: None,
+            stream_check: Period::secs(60),
+            max_stream_age: Period::secs(3600),
         }
     }
 }
@@ -94,6 +102,10 @@ impl SessionSection {
             pending: self.pending,
             on_unavailable: self.on_unavailable,
             sign_in_url: self.sign_in_url.clone(),
+            streams: StreamLimits {
+                max_age: self.max_stream_age.0,
+                check: self.stream_check.0,
+            },
         };
         if let Some(url) = &self.sign_in_url {
             checks::url("session.sign_in_url", url, findings);

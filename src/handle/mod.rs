@@ -32,6 +32,8 @@ use crate::{
 use crate::{
     instance::InstanceKind,
     revocation::{Revocation, SessionEnd},
+    session::Session,
+    verify::{VerifyError, judge_revoked},
 };
 
 /// One Clerk instance: what layers, guards and the gateway are made from.
@@ -255,6 +257,28 @@ impl Clerk {
     #[cfg(feature = "gateway")]
     pub(crate) fn revoke(&self, revocation: Revocation) {
         self.0.revocations.record(revocation, self.0.clock.now());
+    }
+
+    /// Judges a proven session by what is known here to be revoked.
+    ///
+    /// # Errors
+    ///
+    /// The revocation that concerns it.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn judge(&self, session: &Session) -> Result<(), VerifyError> {
+        let now = self.0.clock.now();
+        Ok(judge_revoked(&self.0.revocations, session, now)?)
+    }
+
+    /// Asks whether a proven session is still good; cached answers count.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not, or why that cannot be said.
+    #[cfg(feature = "gateway")]
+    pub(crate) async fn check(&self, session: &Session) -> Result<(), VerifyError> {
+        let verifier = self.make_verifier(self.0.profile.clone(), VerifyMode::SessionsApi);
+        verifier.check(session, self.0.clock.now()).await
     }
 
     /// Returns how far clocks may differ.

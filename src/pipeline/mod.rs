@@ -241,7 +241,8 @@ impl<U> Refusal<U> {
         }
     }
 
-    fn of(route: Arc<Route<U>>, rejection: Rejection) -> Self {
+    /// A request that its route does not let pass.
+    pub(crate) fn of(route: Arc<Route<U>>, rejection: Rejection) -> Self {
         Self {
             rejection,
             route: Some(route),

@@ -36,7 +36,7 @@ pub(crate) use error::ProxyError;
 pub(crate) use health::HealthCheck;
 use origin::Origin;
 use tunnel::Asked;
-pub(crate) use tunnel::{End, Tunnels};
+pub(crate) use tunnel::{Allowance, End, Tunnels};
 use upstream::HttpClient;
 pub(crate) use upstream::{Upstream, UpstreamConfig, UpstreamLimits};
 
@@ -111,7 +111,8 @@ impl ReverseProxy {
     /// tried once more on a new connection where the connection ends before a response. Dropping the future or the
     /// response's body ends the exchange.
     ///
-    /// A request for an upgrade becomes one where the upstream answers 101: both sides are then joined.
+    /// A request for an upgrade becomes one where the upstream answers 101: both sides are then joined, for as long
+    /// as the allowance lasts.
     ///
     /// # Errors
     ///
@@ -121,13 +122,14 @@ impl ReverseProxy {
         upstream: &Arc<Upstream>,
         parts: Parts,
         body: B,
-        limits: BodyLimits,
+        (limits, allowance): (BodyLimits, Option<Allowance>),
     ) -> Result<Response<ProxyBody>, ProxyError>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let sent = self.exchange(upstream, parts, body, limits).await;
+        let exchange = self.exchange(upstream, parts, body, (limits, allowance));
+        let sent = exchange.await;
         match &sent {
             Ok(_) => upstream.metrics.answered(),
             Err(error) => upstream.metrics.failed(error.slug()),
@@ -140,7 +142,7 @@ impl ReverseProxy {
         upstream: &Arc<Upstream>,
         mut parts: Parts,
         body: B,
-        limits: BodyLimits,
+        (limits, allowance): (BodyLimits, Option<Allowance>),
     ) -> Result<Response<ProxyBody>, ProxyError>
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -177,13 +179,13 @@ impl ReverseProxy {
                 .await
                 .map_err(|_| ProxyError::Timeout)??,
         };
-        self.finish(answered, asked, deadline)
+        self.finish(answered, asked.zip(Some(allowance)), deadline)
     }
 
     fn finish(
         &self,
         answered: Answered,
-        asked: Option<Asked>,
+        asked: Option<(Asked, Option<Allowance>)>,
         deadline: Option<Instant>,
     ) -> Result<Response<ProxyBody>, ProxyError> {
         let Answered {
@@ -196,13 +198,13 @@ impl ReverseProxy {
             return checked(response, |body| ProxyBody::new(body, idle, deadline, lease));
         }
         // Nothing asked for this one: its bytes would be no HTTP.
-        let asked = asked.filter(|asked| asked.is_granted(&response));
-        let asked = asked.ok_or(ProxyError::InvalidResponse(None))?;
+        let asked = asked.filter(|(asked, _)| asked.is_granted(&response));
+        let (asked, allowance) = asked.ok_or(ProxyError::InvalidResponse(None))?;
         let upstream = hyper::upgrade::on(&mut response);
         let mut response = checked(response, |body| ProxyBody::new(body, idle, None, ()))?;
         asked.ask(response.headers_mut());
-        self.tunnels
-            .open(asked, upstream, limits.upgrade_idle_timeout, lease);
+        let idle = limits.upgrade_idle_timeout;
+        self.tunnels.open(asked, upstream, (idle, allowance), lease);
         Ok(response)
     }
 }

@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Request, Response, StatusCode,
-    header::{ALLOW, CONNECTION, ORIGIN},
+    header::{ALLOW, CONNECTION, ORIGIN, UPGRADE},
     request::Parts,
 };
 use http_body::Body;
@@ -26,9 +26,10 @@ use crate::{
     layer::ResponseBody,
     pipeline::{ClientAddress, Passed, Pipeline, Refusal, Route},
     problem::{Form, Problem, sign_in_redirect},
-    proxy::{BodyLimits, ProxyBody, ProxyError, ReverseProxy, Upstream},
+    proxy::{Allowance, BodyLimits, ProxyBody, ProxyError, ReverseProxy, Upstream},
     reject::Rejection,
     request::{RequestError, retain_trace},
+    stream::{Ending, StreamLimits, Streams, Ticket, Watched},
     telemetry::{
         access::AccessLog,
         trace::{RequestSpan, SpanEnd},
@@ -66,9 +67,11 @@ pub(crate) struct Current {
     pub(crate) hasura: Option<HasuraWebhook>,
     /// What the gateway answers itself, before any route.
     pub(crate) own: OwnEndpoints,
+    pub(crate) streams: Streams,
+    pub(crate) stream_limits: StreamLimits,
 }
 
-type Answer = Response<ResponseBody<ProxyBody>>;
+type Answer = Response<ResponseBody<Watched<ProxyBody>>>;
 
 impl Gateway {
     pub(crate) fn new(current: Current) -> Self {
@@ -105,6 +108,13 @@ struct Reason(&'static str);
 struct Answered<'a> {
     answer: Answer,
     place: Place<'a>,
+}
+
+/// A request that goes on, and the ticket of its session.
+struct Outgoing {
+    parts: Parts,
+    body: Incoming,
+    ticket: Option<Ticket>,
 }
 
 /// What answered a request.
@@ -192,9 +202,18 @@ impl Current {
         traffic::decided(began.elapsed());
         let client = parts.extensions.remove::<ClientAddress>();
         let (mut answer, route) = match decided {
-            Ok(Passed::Forward(route, _)) => {
+            Ok(Passed::Forward(route, session)) => {
                 route.target.counter.allowed();
-                let mut answer = forward(&route, parts, body, (form, id)).await;
+                let ticket = session.map(|session| self.streams.ticket(session));
+                let outgoing = Outgoing {
+                    parts,
+                    body,
+                    ticket,
+                };
+                let forwarded = self.forward(&route, outgoing, (form, id)).await;
+                let mut answer = forwarded.unwrap_or_else(|rejection| {
+                    self.refuse(Refusal::of(Arc::clone(&route), rejection), form, id)
+                });
                 route.target.counter.answered(answer.status());
                 if let Some(cors) = &route.cors {
                     cors.mark_answer(origin.as_ref(), answer.headers_mut());
@@ -273,6 +292,65 @@ impl Current {
         answer
     }
 
+    /// Sends a request on, for as long as its session is not revoked.
+    ///
+    /// # Errors
+    ///
+    /// What revoked the session meanwhile.
+    async fn forward(
+        &self,
+        route: &Route<Target>,
+        outgoing: Outgoing,
+        (form, id): (Form, &RequestId),
+    ) -> Result<Answer, Rejection> {
+        let Outgoing {
+            parts,
+            body,
+            ticket,
+        } = outgoing;
+        let target = &route.target;
+        let Some(upstream) = &target.upstream else {
+            return Ok(refusal(&Rejection::route_not_found(), form, id));
+        };
+        // From here on the ticket sees to it; what became known before it is seen here.
+        self.judge(ticket.as_ref())?;
+        let body = match body.is_end_stream() {
+            true => Watched::free(body),
+            false => Watched::new(body, ticket.clone(), Ending::Cut),
+        };
+        let allowance = match parts.headers.contains_key(UPGRADE) {
+            true => ticket.clone().map(allowance),
+            false => None,
+        };
+        let began = Instant::now();
+        let sent = target
+            .proxy
+            .send(upstream, parts, body, (target.body, allowance));
+        let sent = sent.await;
+        traffic::upstream(began.elapsed());
+        self.judge(ticket.as_ref())?;
+        Ok(match sent {
+            Ok(response) => {
+                tracing::debug!(
+                    request.id = id.as_str(),
+                    upstream = upstream.name(),
+                    status = response.status().as_u16(),
+                    "request forwarded"
+                );
+                let ending = Ending::of(response.headers());
+                response.map(|body| ResponseBody::inner(Watched::new(body, ticket, ending)))
+            }
+            Err(error) => unreachable_upstream(&error, upstream, (form, id)),
+        })
+    }
+
+    fn judge(&self, ticket: Option<&Ticket>) -> Result<(), Rejection> {
+        match ticket {
+            Some(ticket) => Ok(self.clerk.judge(ticket.session())?),
+            None => Ok(()),
+        }
+    }
+
     fn refuse(&self, refused: Refusal<Target>, form: Form, id: &RequestId) -> Answer {
         self.note_refusal(&refused, id);
         let rejection = &refused.rejection;
@@ -326,31 +404,11 @@ fn preflight(headers: HeaderMap) -> Answer {
     from_bytes(response)
 }
 
-async fn forward(
-    route: &Route<Target>,
-    parts: Parts,
-    body: Incoming,
-    (form, id): (Form, &RequestId),
-) -> Answer {
-    let target = &route.target;
-    let Some(upstream) = &target.upstream else {
-        return refusal(&Rejection::route_not_found(), form, id);
-    };
-    let began = Instant::now();
-    let sent = target.proxy.send(upstream, parts, body, target.body).await;
-    traffic::upstream(began.elapsed());
-    match sent {
-        Ok(response) => {
-            tracing::debug!(
-                request.id = id.as_str(),
-                upstream = upstream.name(),
-                status = response.status().as_u16(),
-                "request forwarded"
-            );
-            response.map(ResponseBody::inner)
-        }
-        Err(error) => unreachable_upstream(&error, upstream, (form, id)),
-    }
+/// Lasts as long as the session.
+fn allowance(ticket: Ticket) -> Allowance {
+    Box::pin(async move {
+        ticket.ended().await;
+    })
 }
 
 fn unreachable_upstream(

@@ -11,6 +11,7 @@ use super::{
         TEMPLATE_TOKEN_CACHE, TOKEN_CACHE,
     },
     reloads::{LAST_RELOAD, RELOADS},
+    streams::{STREAMS, STREAMS_ENDED},
     traffic::{
         BUDGET_LEFT, BUILD_INFO, CLERK_HELD_BACK, CONNECTIONS, CONNECTIONS_CLOSED, DECIDE_SECONDS,
         JWKS_AGE, LIMIT_REACHED, RATE_LIMITED, REQUEST_SECONDS, REQUESTS, TOKEN_AGE_SECONDS,
@@ -23,7 +24,7 @@ use super::{
 };
 
 /// The counters and what they count.
-const COUNTERS: [(&str, &str); 15] = [
+const COUNTERS: [(&str, &str); 16] = [
     (
         ACCESS_LOG_DROPPED,
         "Lines of the access log that could not be written in time.",
@@ -56,6 +57,10 @@ const COUNTERS: [(&str, &str); 15] = [
     (REQUESTS, "Requests answered, by route and status."),
     (SESSION_CACHE, "Look-ups of sessions, by result."),
     (
+        STREAMS_ENDED,
+        "Running exchanges that were told to end, by reason.",
+    ),
+    (
         TEMPLATE_TOKEN_CACHE,
         "Look-ups of template tokens, by result.",
     ),
@@ -72,7 +77,7 @@ const COUNTERS: [(&str, &str); 15] = [
 ];
 
 /// The gauges and what they show.
-const GAUGES: [(&str, &str); 11] = [
+const GAUGES: [(&str, &str); 12] = [
     (
         BUDGET_LEFT,
         "Calls that Clerk's rate limit still allows in these 10 seconds.",
@@ -95,6 +100,10 @@ const GAUGES: [(&str, &str); 11] = [
     (
         REVOCATIONS,
         "Sessions, users and organizations of which something is revoked.",
+    ),
+    (
+        STREAMS,
+        "Running exchanges that end when their session does.",
     ),
     (UPGRADED, "Upgraded connections open."),
     (

@@ -12,6 +12,8 @@ pub(crate) mod metrics;
 #[cfg(feature = "gateway")]
 pub(crate) mod reloads;
 #[cfg(feature = "gateway")]
+pub(crate) mod streams;
+#[cfg(feature = "gateway")]
 pub(crate) mod trace;
 #[cfg(feature = "gateway")]
 pub(crate) mod traffic;

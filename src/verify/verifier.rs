@@ -18,7 +18,8 @@ use super::{
 use crate::{
     cache::{Failure, Staleness},
     clerk::{Error, outage::Outage},
-    revocation::{Proven, Revocations, Subject},
+    revocation::{Proven, Revocations, Revoked, Subject},
+    session::Proof,
     time::Clock,
 };
 use crate::{
@@ -136,15 +137,33 @@ impl Verifier {
 
     #[cfg(feature = "client")]
     fn judge_revoked(&self, session: &Session, now: Timestamp) -> Result<(), VerifyError> {
-        let organization = session.organization();
-        let subject = Subject {
-            session_id: session.id(),
-            user_id: session.user_id(),
-            organization_id: organization.map(|organization| organization.id.as_str()),
-            proven: Proven::Issued(session.issued_at()),
-        };
-        Ok(self.revocations.judge(&subject, now)?)
+        Ok(judge_revoked(&self.revocations, session, now)?)
     }
+}
+
+/// Judges a proven session by what is known to be revoked.
+///
+/// # Errors
+///
+/// The revocation that concerns it.
+#[cfg(feature = "client")]
+pub(crate) fn judge_revoked(
+    revocations: &Revocations,
+    session: &Session,
+    now: Timestamp,
+) -> Result<(), Revoked> {
+    if session.proof() == Proof::SessionId {
+        // When Clerk was asked is not known here, only that it was: about the user, it is to be asked again.
+        return revocations.judge_session(session.id(), now);
+    }
+    let organization = session.organization();
+    let subject = Subject {
+        session_id: session.id(),
+        user_id: session.user_id(),
+        organization_id: organization.map(|organization| organization.id.as_str()),
+        proven: Proven::Issued(session.issued_at()),
+    };
+    revocations.judge(&subject, now)
 }
 
 // Without a client nothing here can learn of a revocation, and nothing needs to be asked.
@@ -185,6 +204,38 @@ impl Verifier {
         }
     }
 
+    /// Asks whether a session that was proven here is still good; cached answers count.
+    #[cfg(feature = "gateway")]
+    pub(crate) async fn check(&self, session: &Session, now: Timestamp) -> Result<(), VerifyError> {
+        self.judge_revoked(session, now)?;
+        let Some(statuses) = &self.statuses else {
+            return Ok(());
+        };
+        let answer = statuses.get(session.id(), None, now, Staleness::Accept);
+        let answer = match answer.await {
+            Ok(answer) => answer,
+            Err(failure) => return self.excuse(outage(&failure)),
+        };
+        let facts = answer.facts(self.profile.accepts_pending(), now)?;
+        if facts.user_id != session.user_id() {
+            return Err(NotGood::UserMismatch.into());
+        }
+        self.judge_revoked(session, self.clock.now())
+    }
+
+    /// Tells whether the token alone may decide while Clerk cannot be asked.
+    fn excuse(&self, outage: Outage) -> Result<(), VerifyError> {
+        match outage {
+            // Our own key being refused is a fault of ours, not an outage to go on through.
+            Outage::RateLimited(_) | Outage::Unavailable
+                if self.on_unavailable == OnUnavailable::Networkless =>
+            {
+                Ok(())
+            }
+            outage => Err(VerifyError::Outage(outage)),
+        }
+    }
+
     async fn prove(&self, token: &str, now: Timestamp) -> Result<Arc<ProvenToken>, VerifyError> {
         let keys = self.keys.load(now).await.map_err(keys_outage)?;
         match self.prove_with(&keys, token, now) {
@@ -216,15 +267,10 @@ impl Verifier {
         let answer = statuses.get(id, Some(token), now, Staleness::Accept).await;
         match answer {
             Ok(answer) => self.compose(proven, &answer, now),
-            Err(failure) => match outage(&failure) {
-                // Our own key being refused is a fault of ours, not an outage to go on through.
-                Outage::RateLimited(_) | Outage::Unavailable
-                    if self.on_unavailable == OnUnavailable::Networkless =>
-                {
-                    Ok(proven.session.clone())
-                }
-                outage => Err(VerifyError::Outage(outage)),
-            },
+            Err(failure) => {
+                self.excuse(outage(&failure))?;
+                Ok(proven.session.clone())
+            }
         }
     }
 

@@ -20,10 +20,13 @@ async fn calls_of_every_kind_pass_with_trailers_and_refusals_are_statuses() {
         ..Setting::default()
     };
     let scene = Scene::set(Upstream::start(), setting).await;
+    let other = scene.sandbox.create_session(scene.sandbox.user_id());
+    let revoke = format!("http://{}/sessions/{other}/revoke", scene.admin);
     let mut node = Command::new("node");
     node.arg("tests/strangers/grpc.mjs")
         .args([scene.address.to_string(), upstream.to_string()])
-        .arg(scene.sandbox.session_token());
+        .args([scene.sandbox.session_token(), &scene.sandbox.mint(&other)])
+        .arg(revoke);
     let (good, said) = output(&mut node);
     assert!(good, "{said}\n{}", scene.gateway.stderr());
 }

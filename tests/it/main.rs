@@ -58,6 +58,7 @@ mod sessions_api;
 mod setup;
 mod sign_out;
 mod signer;
+mod stream_ends;
 mod streaming;
 mod support;
 mod template_tokens;

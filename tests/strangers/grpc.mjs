@@ -1,9 +1,9 @@
 // A gRPC service and its client, by grpc-js, with a gateway between them.
-// node grpc.mjs GATEWAY UPSTREAM TOKEN — exits with 0 where everything is as it should be.
+// node grpc.mjs GATEWAY UPSTREAM TOKEN OTHER_TOKEN REVOKE_OTHER — exits with 0 where everything is as it should be.
 import assert from "node:assert/strict";
 import grpc from "@grpc/grpc-js";
 
-const [gateway, upstream, token] = process.argv.slice(2);
+const [gateway, upstream, token, otherToken, revokeOther] = process.argv.slice(2);
 
 const bytes = (value) => value;
 const method = (name, requestStream, responseStream) => ({
@@ -61,6 +61,7 @@ const bind = (address) =>
 const Client = grpc.makeGenericClientConstructor(service, "test.Echo");
 const client = new Client(gateway, grpc.credentials.createInsecure());
 const signedIn = () => trailers({ authorization: `Bearer ${token}` });
+const otherwise = () => trailers({ authorization: `Bearer ${otherToken}` });
 const deadline = () => ({ deadline: Date.now() + 10_000 });
 
 const unary = (name, metadata, request = Buffer.from("hello")) =>
@@ -118,6 +119,19 @@ assert.equal(signedOut.status.code, grpc.status.UNAUTHENTICATED);
 assert.match(signedOut.status.details, /session-token-missing/);
 const forged = await unary("Unary", trailers({ authorization: "Bearer x.y.z" }));
 assert.equal(forged.status.code, grpc.status.UNAUTHENTICATED);
+
+const held = client.Chat(otherwise(), deadline());
+held.on("data", () => {});
+held.on("error", () => {});
+held.write(Buffer.from("one"));
+await new Promise((done) => held.once("data", done));
+const over = ended(held);
+assert.equal((await fetch(revokeOther, { method: "POST" })).status, 200);
+assert.equal((await over).code, grpc.status.UNAUTHENTICATED);
+assert.equal((await over).details, "session-revoked");
+const refused = await unary("Unary", otherwise());
+assert.equal(refused.status.code, grpc.status.UNAUTHENTICATED);
+assert.match(refused.status.details, /session-revoked/);
 
 await new Promise((done) => server.tryShutdown(done));
 const down = await unary("Unary", signedIn());

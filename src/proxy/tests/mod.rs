@@ -19,7 +19,7 @@ async fn get(
             upstream,
             parts("GET", "/", &[]),
             Empty::new(),
-            BodyLimits::default(),
+            (BodyLimits::default(), None),
         )
         .await
 }
@@ -42,7 +42,12 @@ async fn the_target_goes_out_byte_for_byte_to_the_upstreams_host() {
         &[("x-forwarded-host", "gw.test")],
     );
     let response = proxy()
-        .send(&app.upstream(), head, Empty::new(), BodyLimits::default())
+        .send(
+            &app.upstream(),
+            head,
+            Empty::new(),
+            (BodyLimits::default(), None),
+        )
         .await
         .unwrap();
     assert_eq!(text(response).await, "ok");
@@ -59,7 +64,7 @@ async fn content_length_is_what_the_body_is() {
     let (proxy, upstream) = (proxy(), app.upstream());
     let lies = parts("POST", "/", &[("content-length", "50")]);
     proxy
-        .send(&upstream, lies, full("hi"), BodyLimits::default())
+        .send(&upstream, lies, full("hi"), (BodyLimits::default(), None))
         .await
         .unwrap()
         .into_body()
@@ -73,7 +78,12 @@ async fn content_length_is_what_the_body_is() {
     );
     let nothing = parts("POST", "/", &[("content-length", "50")]);
     proxy
-        .send(&upstream, nothing, Empty::new(), BodyLimits::default())
+        .send(
+            &upstream,
+            nothing,
+            Empty::new(),
+            (BodyLimits::default(), None),
+        )
         .await
         .unwrap();
     assert!(
@@ -96,7 +106,7 @@ async fn a_body_of_unknown_length_is_chunked_whatever_the_method() {
                 &app.upstream(),
                 parts(method, "/", &[]),
                 body,
-                BodyLimits::default(),
+                (BodyLimits::default(), None),
             )
             .await
             .unwrap();
@@ -127,7 +137,7 @@ async fn an_upload_is_not_cut_while_it_moves() {
         &upstream,
         parts("POST", "/", &[]),
         body,
-        BodyLimits::default(),
+        (BodyLimits::default(), None),
     );
     let fed = async move {
         for _ in 0..5 {
@@ -162,7 +172,7 @@ async fn request_trailers_lose_what_requests_are_judged_by() {
     drop(feed);
     let head = parts("POST", "/", &[("trailer", &names.join(","))]);
     proxy()
-        .send(&app.upstream(), head, body, BodyLimits::default())
+        .send(&app.upstream(), head, body, (BodyLimits::default(), None))
         .await
         .unwrap();
     let seen = app.seen().concat();
@@ -233,7 +243,7 @@ async fn a_stale_connection_is_replaced_once_for_an_idempotent_request() {
                 &upstream,
                 parts(method, "/", &[]),
                 Empty::new(),
-                BodyLimits::default(),
+                (BodyLimits::default(), None),
             )
             .await;
         assert_eq!(again.unwrap().status(), StatusCode::OK, "{method}");
@@ -261,7 +271,7 @@ async fn what_may_have_had_effect_is_never_sent_twice() {
             &upstream,
             parts("POST", "/", &[]),
             Empty::new(),
-            BodyLimits::default(),
+            (BodyLimits::default(), None),
         )
         .await;
     assert!(matches!(post, Err(ProxyError::Disconnected(_))), "{post:?}");
@@ -270,7 +280,7 @@ async fn what_may_have_had_effect_is_never_sent_twice() {
             &upstream,
             parts("PUT", "/", &[]),
             full("x"),
-            BodyLimits::default(),
+            (BodyLimits::default(), None),
         )
         .await;
     assert!(matches!(put, Err(ProxyError::Disconnected(_))), "{put:?}");
@@ -311,7 +321,7 @@ async fn tls_to_a_plain_listener_is_unreachable() {
             &upstream,
             parts("POST", "/", &[]),
             full("secret"),
-            BodyLimits::default(),
+            (BodyLimits::default(), None),
         )
         .await
         .unwrap_err();
@@ -363,7 +373,7 @@ async fn a_broken_request_body_is_the_clients_fault_and_is_not_ended_cleanly() {
             &app.upstream(),
             parts("POST", "/", &[]),
             body,
-            BodyLimits::default(),
+            (BodyLimits::default(), None),
         )
         .await
         .unwrap_err();
@@ -392,7 +402,7 @@ async fn the_length_of_a_head_response_is_kept() {
             &app.upstream(),
             parts("HEAD", "/", &[]),
             Empty::new(),
-            BodyLimits::default(),
+            (BodyLimits::default(), None),
         )
         .await
         .unwrap();

@@ -3,7 +3,7 @@
 mod pump;
 mod websocket;
 
-use std::{sync::Arc, time::Duration};
+use std::{future::pending, pin::Pin, sync::Arc, time::Duration};
 
 use http::{
     HeaderMap, HeaderValue, Response, Version,
@@ -29,6 +29,8 @@ const GOODBYE: Duration = Duration::from_secs(2);
 pub(crate) enum End {
     /// The process stops.
     GoingAway,
+    /// Whoever it was opened for may use it no more.
+    NotAllowed,
 }
 
 impl End {
@@ -36,6 +38,7 @@ impl End {
     fn code(self) -> u16 {
         match self {
             Self::GoingAway => 1001,
+            Self::NotAllowed => 1008,
         }
     }
 }
@@ -49,6 +52,9 @@ pub(crate) struct Tunnels {
 
 /// Counts one connection until it is dropped.
 struct Open(watch::Sender<usize>);
+
+/// Ends when a connection may be used no more.
+pub(crate) type Allowance = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A request's wish to leave HTTP/1.1, and the client's side of the connection.
 pub(super) struct Asked {
@@ -75,17 +81,17 @@ impl Tunnels {
         let _ = timeout(limit, open.wait_for(|open| *open == 0)).await;
     }
 
-    /// Joins both sides, once both have left HTTP.
+    /// Joins both sides, once both have left HTTP, for as long as the allowance lasts.
     pub(super) fn open<L: Send + 'static>(
         &self,
         asked: Asked,
         upstream: OnUpgrade,
-        idle: Duration,
+        (idle, allowance): (Duration, Option<Allowance>),
         lease: L,
     ) {
         self.open.send_modify(|open| *open += 1);
         let counted = Open(self.open.clone());
-        let end = self.end.subscribe();
+        let end = self.told_to_end(allowance);
         let is_websocket = asked.protocol.as_bytes().eq_ignore_ascii_case(b"websocket");
         let held = (counted, lease, OpenUpgrade::new());
         tokio::spawn(async move {
@@ -93,17 +99,35 @@ impl Tunnels {
             let Ok((client, upstream)) = tokio::try_join!(asked.client, upstream) else {
                 return;
             };
-            join(
-                client,
-                upstream,
-                Joint {
-                    is_websocket,
-                    idle,
-                    end,
-                },
-            )
-            .await;
+            join(client, upstream, Joint { is_websocket, idle }, end).await;
         });
+    }
+
+    /// Waits until all are told to end, or what one was allowed by.
+    fn told_to_end(
+        &self,
+        allowance: Option<Allowance>,
+    ) -> impl Future<Output = End> + Send + 'static {
+        let mut all = self.end.subscribe();
+        async move {
+            let all = async {
+                match all.wait_for(Option::is_some).await.map(|end| *end) {
+                    Ok(Some(end)) => end,
+                    // Nobody is left who could tell.
+                    Ok(None) | Err(_) => pending().await,
+                }
+            };
+            let one = async {
+                match allowance {
+                    Some(allowance) => allowance.await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                end = all => end,
+                () = one => End::NotAllowed,
+            }
+        }
     }
 }
 
@@ -163,16 +187,21 @@ fn has_body(headers: &HeaderMap) -> bool {
 struct Joint {
     is_websocket: bool,
     idle: Duration,
-    end: watch::Receiver<Option<End>>,
 }
 
-async fn join(client: Upgraded, upstream: Upgraded, joint: Joint) {
+async fn join(
+    client: Upgraded,
+    upstream: Upgraded,
+    joint: Joint,
+    told_to_end: impl Future<Output = End>,
+) {
     let (client_read, client_write) = tokio::io::split(TokioIo::new(client));
     let (upstream_read, upstream_write) = tokio::io::split(TokioIo::new(upstream));
     let activity = Arc::new(Activity::new(joint.idle));
+    let (end, ends) = watch::channel(None);
     let direction = |close: fn(u16) -> Vec<u8>| Direction {
         close: joint.is_websocket.then_some(close),
-        end: joint.end.clone(),
+        end: ends.clone(),
         activity: Arc::clone(&activity),
     };
     let up = direction(|code| websocket::close_to_server(code).to_vec());
@@ -183,11 +212,10 @@ async fn join(client: Upgraded, upstream: Upgraded, joint: Joint) {
             pump(upstream_read, client_write, down),
         )
     };
-    let mut end = joint.end.clone();
     tokio::select! {
         _ = both => {}
         () = async {
-            let _ = end.wait_for(Option::is_some).await;
+            end.send_replace(Some(told_to_end.await));
             tokio::time::sleep(GOODBYE).await;
         } => {}
         () = activity.idled() => {}

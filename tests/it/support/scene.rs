@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clerk_gateway::sandbox::Sandbox;
 
 use super::{
-    process::{Running, command, folder, free_address, get, status_of},
+    process::{Running, command, folder, free_address, get, raw, status_of},
     upstream::Upstream,
 };
 
@@ -135,6 +135,16 @@ impl Scene {
     /// The admin port's page.
     pub(crate) fn metrics(&self) -> String {
         get(self.admin, "/metrics", &[])
+    }
+
+    /// Has the gateway forget what it knows of a session.
+    pub(crate) fn evict(&self, session_id: &str) {
+        let request = format!(
+            "POST /sessions/{session_id}/evict HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+             Content-Length: 0\r\n\r\n"
+        );
+        let answer = raw(self.admin, request.as_bytes());
+        assert_eq!(status_of(&answer), 200, "{answer}");
     }
 
     pub(crate) fn signed_in(&self, target: &str, lines: &[&str]) -> u16 {
