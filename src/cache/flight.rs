@@ -67,6 +67,8 @@ where
                 Ok(value) => land(landing.key.clone(), Ok(value.clone())),
                 Err(error) => land(landing.key.clone(), Err(error)),
             }
+            // Before anyone is told: who asks after that must not be given what was asked before.
+            drop(landing);
             // Nobody may be waiting any more: a refresh in the background, or all have gone.
             let _ = sender.send(Some(result.map_err(Failure::Failed)));
         });

@@ -9,9 +9,13 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use clerk_gateway::{CacheSettings, SessionLayer, sandbox::SeedOrganization};
+use serde_json::json;
 
 use super::gate::{Gate, request};
-use crate::support::{scene::Setting, upstream::Upstream, *};
+use crate::{
+    support::{process::status_of, scene::Setting, upstream::Upstream, *},
+    webhooks::{Delivery, Hooked},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn c01_what_one_instance_proved_another_does_not_believe() {
@@ -114,6 +118,30 @@ async fn c05_a_flood_of_unknown_sessions_pushes_no_known_one_out() {
         passed()
     );
     assert_eq!(stage.lookups(), asked, "the known session was pushed out");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c10_a_revocation_is_denied_within_the_ttl_and_at_once_where_a_webhook_tells_of_it() {
+    let stage = Stage::start().await;
+    let layer = SessionLayer::required(stage.builder().cache(cache(15, 300)).build().unwrap());
+    let token = stage.sandbox.session_token().to_owned();
+    assert_eq!(verdict(&layer, bearer(&token)).await, passed());
+    stage.sandbox.revoke(stage.sandbox.session_id());
+    stage.pass(15);
+    let asked = verdict(&layer, bearer(&token)).await;
+    assert_eq!(asked, refused(401, "session-revoked"));
+
+    let told = Hooked::start().await;
+    let (session, token) = (told.scene.sandbox.session_id(), told.scene.bearer());
+    for target in ["/plain/x", "/token/x"] {
+        assert_eq!(status_of(&told.scene.get(target, &[&token])), 200);
+    }
+    told.deliver(&Delivery::of("session.revoked", json!({"id": session})));
+    for target in ["/plain/x", "/token/x"] {
+        let answer = told.scene.get(target, &[&token]);
+        assert_eq!(status_of(&answer), 401, "{answer}");
+        assert!(answer.contains("session-revoked"), "{answer}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

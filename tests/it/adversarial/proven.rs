@@ -37,11 +37,6 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
         "a_lookup_outlives_the_request_that_began_it",
     ),
     (
-        "C10",
-        "session_status.rs",
-        "a_revocation_nobody_told_us_about_is_seen_within_the_ttl",
-    ),
-    (
         "C11",
         "jwks.rs",
         "after_a_rotation_new_tokens_pass_and_old_proofs_do_not",

@@ -39,13 +39,13 @@ path = "/*"
 "#;
 
 /// A gateway that takes webhooks, and how they are signed.
-struct Hooked {
-    scene: Scene,
+pub(crate) struct Hooked {
+    pub(crate) scene: Scene,
     secret_file: PathBuf,
 }
 
 impl Hooked {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with("", &[KEY]).await
     }
 
@@ -82,7 +82,7 @@ impl Hooked {
     }
 
     /// Sends a delivery that is taken: with the answer, its effect is there.
-    fn deliver(&self, delivery: &Delivery) {
+    pub(crate) fn deliver(&self, delivery: &Delivery) {
         let answer = self.send(delivery);
         assert_eq!(status_of(&answer), 204, "{answer}");
     }
@@ -154,7 +154,7 @@ fn eventually(what: &str, is_so: impl Fn() -> bool) {
 
 /// An event on its way, as Svix sends it; tests change what they are about.
 #[derive(Clone)]
-struct Delivery {
+pub(crate) struct Delivery {
     id: String,
     seconds: String,
     body: String,
@@ -165,7 +165,7 @@ struct Delivery {
 }
 
 impl Delivery {
-    fn of(kind: &str, data: Value) -> Self {
+    pub(crate) fn of(kind: &str, data: Value) -> Self {
         Self::at(now(), kind, data)
     }
 
