@@ -204,35 +204,31 @@ impl Current {
         let (mut answer, route) = match decided {
             Ok(Passed::Forward(route, session)) => {
                 route.target.counter.allowed();
-                let ticket = session.map(|session| self.streams.ticket(session));
                 let outgoing = Outgoing {
                     parts,
                     body,
-                    ticket,
+                    ticket: session.map(|session| self.streams.ticket(session)),
                 };
-                let forwarded = self.forward(&route, outgoing, (form, id)).await;
-                let mut answer = forwarded.unwrap_or_else(|rejection| {
-                    self.refuse(Refusal::of(Arc::clone(&route), rejection), form, id)
-                });
-                route.target.counter.answered(answer.status());
-                if let Some(cors) = &route.cors {
-                    cors.mark_answer(origin.as_ref(), answer.headers_mut());
+                match self.forward(&route, outgoing, (form, id)).await {
+                    Ok(mut answer) => {
+                        route.target.counter.answered(answer.status());
+                        if let Some(cors) = &route.cors {
+                            cors.mark_answer(origin.as_ref(), answer.headers_mut());
+                        }
+                        (answer, Some(route))
+                    }
+                    Err(rejection) => {
+                        let refused = Refusal::of(route, rejection);
+                        self.refuse_and_mark(refused, origin.as_ref(), (form, id))
+                    }
                 }
-                (answer, Some(route))
             }
             Ok(Passed::Preflight(route, headers)) => {
                 route.target.counter.decided("allow", "cors-preflight");
                 route.target.counter.answered(StatusCode::NO_CONTENT);
                 (preflight(headers), Some(route))
             }
-            Err(refused) => {
-                let route = refused.route.clone();
-                let mut answer = self.refuse(refused, form, id);
-                if let Some(cors) = route.as_ref().and_then(|route| route.cors.as_ref()) {
-                    cors.mark_own(origin.as_ref(), answer.headers_mut());
-                }
-                (answer, route)
-            }
+            Err(refused) => self.refuse_and_mark(refused, origin.as_ref(), (form, id)),
         };
         if let Some(client) = client {
             answer.extensions_mut().insert(client);
@@ -349,6 +345,21 @@ impl Current {
             Some(ticket) => Ok(self.clerk.judge(ticket.session())?),
             None => Ok(()),
         }
+    }
+
+    /// Refuses a request, so that a page may read why.
+    fn refuse_and_mark(
+        &self,
+        refused: Refusal<Target>,
+        origin: Option<&HeaderValue>,
+        (form, id): (Form, &RequestId),
+    ) -> (Answer, Option<Arc<Route<Target>>>) {
+        let route = refused.route.clone();
+        let mut answer = self.refuse(refused, form, id);
+        if let Some(cors) = route.as_ref().and_then(|route| route.cors.as_ref()) {
+            cors.mark_own(origin, answer.headers_mut());
+        }
+        (answer, route)
     }
 
     fn refuse(&self, refused: Refusal<Target>, form: Form, id: &RequestId) -> Answer {

@@ -215,6 +215,9 @@ async fn an_answer_that_comes_after_the_revocation_is_kept_back() {
     let answer = String::from_utf8(rest(client)).unwrap();
     assert_eq!(status_of(&answer), 401, "{answer}");
     assert!(!answer.contains("secret"), "{answer}");
+    let metrics = played.scene.metrics();
+    let counted = "clerk_gateway_requests_total{route=\"/asked/*\",status=\"401\"} 1";
+    assert!(metrics.contains(counted), "{metrics}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
