@@ -105,7 +105,10 @@ pub(super) fn run(args: &Args) -> ExitCode {
         Err(status) => return status,
     };
     let current = setup.gateway.current();
-    let explanation = runtime.block_on(explain(&current.pipeline, &peer, parts));
+    let explanation = match current.own_endpoint(parts.uri.path()) {
+        Some(name) => Explanation::of_own(name, &parts),
+        None => runtime.block_on(explain(&current.pipeline, &peer, parts)),
+    };
     let text = match args.json {
         true => serde_json::to_string_pretty(&explanation).unwrap_or_default() + "\n",
         false => explanation.text(),
@@ -268,6 +271,19 @@ impl RefusalSaid {
 }
 
 impl Explanation {
+    /// Of a request that no route gets; what the endpoint makes of it is not tried, for it would have its effect.
+    fn of_own(name: &str, parts: &Parts) -> Self {
+        Self {
+            request: format!("{} {}", parts.method, parts.uri.path()),
+            route: Some(format!("none: it is the gateway's own endpoint, {name}")),
+            upstream: None,
+            credential: "not looked for here".to_owned(),
+            decision: "answered by the gateway",
+            refusal: None,
+            forwarded: None,
+        }
+    }
+
     fn text(&self) -> String {
         let mut text = String::new();
         let mut line = |key: &str, value: &str| {

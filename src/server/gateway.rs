@@ -125,6 +125,12 @@ enum Place<'a> {
 }
 
 impl Current {
+    /// Names the endpoint of the gateway's own that answers at a path, where there is one.
+    pub(crate) fn own_endpoint(&self, path: &str) -> Option<&str> {
+        let own = self.own.find(path)?;
+        Some(own.counter().route())
+    }
+
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         let began = Instant::now();
         let (mut parts, body) = request.into_parts();

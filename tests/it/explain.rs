@@ -246,3 +246,24 @@ async fn a_path_that_a_server_may_fold_into_another_routes_is_refused_with_that_
     assert!(said.contains("another route"), "{said}");
     assert_eq!(explain(&scene, &["GET", "/ADMINS/x"]).0, Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_of_the_gateways_own_is_named_and_nothing_is_done() {
+    let setting = Setting {
+        server: "[sign_out]\npath = \"/-/sign-out\"",
+        routes: ROUTES,
+        ..Setting::default()
+    };
+    let scene = Scene::set(Upstream::start(), setting).await;
+    let token = scene.sandbox.session_token();
+    for path in ["/-/sign-out", "/-/sign%2Dout"] {
+        let (status, said) = explain(&scene, &["POST", path, "--token", token]);
+        assert_eq!(status, Some(0), "{said}");
+        assert!(
+            said.contains("the gateway's own endpoint, sign-out"),
+            "{said}"
+        );
+    }
+    let session = scene.sandbox.session(scene.sandbox.session_id()).unwrap();
+    assert_eq!(session.status.as_str(), "active");
+}
