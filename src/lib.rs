@@ -27,6 +27,7 @@
 //! | `metrics` | counters through the `metrics` facade |
 //! | `test-util` | the [`sandbox`], in-process |
 //! | `gateway` (default) | the binary |
+//! | `redis` (default) | the binary with `[shared]`: what replicas share by way of Redis or Valkey |
 //! | `otel` | the binary with traces by OTLP |
 //!
 //! # Architecture
@@ -47,6 +48,7 @@
 //! | `decision` | answers other programs by the same stages: their question in, their answer out |
 //! | `proxy` | sends it on, and joins what is upgraded; knows nothing of authentication |
 //! | `limit` | how much of anything one client may take |
+//! | `shared` | what replicas tell each other by way of Redis, and what a stranger there may read and write: nothing |
 //!
 //! `rule` runs the stages from credential to template token for one route or layer; [`layer`] does so as tower
 //! middleware, `pipeline` (the file to read first) for the gateway, with request and route before and the managed headers after.
@@ -76,6 +78,8 @@ pub mod cli;
 mod config;
 #[cfg(feature = "gateway")]
 mod server;
+#[cfg(feature = "redis")]
+mod shared;
 #[cfg(feature = "gateway")]
 mod stream;
 

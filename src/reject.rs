@@ -265,6 +265,10 @@ impl Rejection {
                 "The delivery is not known to be Clerk's."
             }
             #[cfg(feature = "gateway")]
+            Cause::Webhook(WebhookError::NotShared) => {
+                "The delivery holds here, and is to be sent again for the other replicas."
+            }
+            #[cfg(feature = "gateway")]
             Cause::Webhook(_) => "The delivery cannot be taken.",
             _ => match self.status() {
                 StatusCode::BAD_REQUEST => "The request can be read in more than one way.",
@@ -302,7 +306,7 @@ fn verify_status(error: &VerifyError) -> StatusCode {
 #[cfg(feature = "gateway")]
 fn webhook_status(error: WebhookError) -> StatusCode {
     match error {
-        WebhookError::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        WebhookError::Busy | WebhookError::NotShared => StatusCode::SERVICE_UNAVAILABLE,
         WebhookError::Event(_) | WebhookError::Signature(_) => StatusCode::BAD_REQUEST,
         WebhookError::Incomplete => StatusCode::REQUEST_TIMEOUT,
         WebhookError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,

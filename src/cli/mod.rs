@@ -4,6 +4,7 @@ mod build;
 mod build_hasura;
 mod build_own;
 mod build_route;
+mod build_shared;
 mod certificates;
 mod check;
 mod check_online;

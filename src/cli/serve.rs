@@ -143,6 +143,7 @@ pub(super) fn start(setup: Setup, args: Option<ConfigArgs>) -> Result<Running, S
         tokio::spawn(forget_revoked(gateway.clone())),
         tokio::spawn(oversee(gateway.clone())),
     ];
+    others.extend(share(&setup));
     let decisions = decisions.map(|socket| {
         let listener = Listener::plain("decision", socket, limits(&server));
         tokio::spawn(serve(
@@ -184,6 +185,21 @@ pub(super) fn start(setup: Setup, args: Option<ConfigArgs>) -> Result<Running, S
         others,
         drain_timeout: server.drain_timeout,
     })
+}
+
+/// Begins to share with other replicas, where anything is shared.
+#[cfg(feature = "redis")]
+fn share(setup: &Setup) -> Option<JoinHandle<()>> {
+    let shared = Arc::clone(setup.shared.as_ref()?);
+    let clerk = setup.gateway.current().clerk.clone();
+    Some(tokio::spawn(async move {
+        shared.run(clerk.revocations(), clerk.clock()).await;
+    }))
+}
+
+#[cfg(not(feature = "redis"))]
+fn share(setup: &Setup) -> Option<JoinHandle<()>> {
+    match *setup.shared.as_deref()? {}
 }
 
 /// Returns what reloads, after seeing to SIGHUP and to changes of the files.

@@ -9,11 +9,15 @@ use aws_lc_rs::digest::Digest;
 
 use super::{
     build::{self, Upstreams},
-    build_hasura, build_own, certificates, check,
+    build_hasura, build_own, build_shared,
+    build_shared::Shared,
+    certificates, check,
     config_args::{ConfigArgs, report, warn},
 };
 use crate::{
-    config::{ConfigError, DecisionSettings, FilesSeen, Loaded, Problem, ServerSettings},
+    config::{
+        ConfigError, DecisionSettings, FilesSeen, Loaded, Problem, ServerSettings, SharedSettings,
+    },
     handle::Clerk,
     proxy::Tunnels,
     server::{Current, Gateway, Transport},
@@ -29,6 +33,7 @@ pub(super) struct Setup {
     pub(super) tunnels: Tunnels,
     pub(super) server: ServerSettings,
     pub(super) decision: DecisionSettings,
+    pub(super) shared: Option<Arc<Shared>>,
     made: Made,
 }
 
@@ -41,6 +46,9 @@ struct Made {
     delivered: Arc<Delivered>,
     /// Those that run on keep running.
     streams: Streams,
+    /// Only a restart replaces it.
+    shared: Option<Arc<Shared>>,
+    shared_fingerprint: Option<Digest>,
     server: ServerSettings,
     decision: DecisionSettings,
     files: FilesSeen,
@@ -75,6 +83,7 @@ impl Setup {
             tunnels,
             server: loaded.settings.server.clone(),
             decision: loaded.settings.decision.clone(),
+            shared: made.shared.clone(),
             made,
         })
     }
@@ -109,6 +118,10 @@ fn made(
     let delivered = delivered.unwrap_or_default();
     let streams = previous.map(|made| made.streams.clone());
     let streams = streams.unwrap_or_default();
+    let shared = match previous {
+        Some(made) => made.shared.clone(),
+        None => build_shared::shared(loaded)?.map(Arc::new),
+    };
     let pipeline = build::pipeline(loaded, &clerk, &upstreams, tunnels)?;
     let current = Current {
         decider: build::decider(loaded, &pipeline.trusted_proxies)?,
@@ -129,11 +142,27 @@ fn made(
         upstreams,
         delivered,
         streams,
+        shared,
+        shared_fingerprint: loaded
+            .settings
+            .shared
+            .as_ref()
+            .map(SharedSettings::fingerprint),
         server: loaded.settings.server.clone(),
         decision: loaded.settings.decision.clone(),
         files,
     };
     Ok((made, current))
+}
+
+impl Made {
+    fn shared_differs(&self, other: &Self) -> bool {
+        let bytes = |made: &Self| {
+            made.shared_fingerprint
+                .map(|digest| digest.as_ref().to_vec())
+        };
+        bytes(self) != bytes(other)
+    }
 }
 
 impl Reloader {
@@ -176,6 +205,12 @@ impl Reloader {
                 "changed, but only a restart can change it"
             );
         }
+        if running.shared_differs(&made) {
+            tracing::warn!(
+                config.key = "shared",
+                "changed, but only a restart can change it"
+            );
+        }
         for upstream in &current.upstreams {
             upstream.watch();
         }
@@ -184,6 +219,7 @@ impl Reloader {
             // What a restart is needed for is compared with what the process began with.
             server: running.server.clone(),
             decision: running.decision.clone(),
+            shared_fingerprint: running.shared_fingerprint,
             ..made
         };
         tracing::info!("configuration reloaded");

@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::{
     cache::CacheSection, clerk::ClerkSection, decision::DecisionSection, env::KnownKeys,
     log::LogSection, route::RouteSection, server::ServerSection, session::SessionSection,
-    sign_out::SignOutSection, upstream::UpstreamSection, webhooks::WebhooksSection,
+    shared::SharedSection, sign_out::SignOutSection, upstream::UpstreamSection,
+    webhooks::WebhooksSection,
 };
 
 /// The configuration file of clerk-gateway.
@@ -28,6 +29,8 @@ pub(crate) struct File {
     pub(crate) webhooks: WebhooksSection,
     /// Where callers end their own session.
     pub(crate) sign_out: SignOutSection,
+    /// What replicas share.
+    pub(crate) shared: SharedSection,
     /// What is written of each request.
     pub(crate) log: LogSection,
     /// The services behind the gateway.
@@ -37,9 +40,9 @@ pub(crate) struct File {
 }
 
 /// The sections, in the file's order.
-pub(crate) const SECTIONS: [&str; 10] = [
-    "clerk", "session", "cache", "server", "decision", "webhooks", "sign_out", "log", "upstream",
-    "route",
+pub(crate) const SECTIONS: [&str; 11] = [
+    "clerk", "session", "cache", "server", "decision", "webhooks", "sign_out", "shared", "log",
+    "upstream", "route",
 ];
 
 impl File {

@@ -144,6 +144,7 @@ fn read_sections(document: &mut Document<'_>, findings: &mut Findings) -> File {
         decision: document.section("decision", findings),
         webhooks: document.section("webhooks", findings),
         sign_out: document.section("sign_out", findings),
+        shared: document.section("shared", findings),
         log: document.section("log", findings),
         upstream: document.entries("upstream", || UpstreamSection::at(""), findings),
         route: document.entries("route", RouteSection::everything, findings),

@@ -31,6 +31,7 @@ mod secret;
 mod server;
 mod session;
 mod settings;
+mod shared;
 mod sign_out;
 mod source;
 mod token;
@@ -50,6 +51,7 @@ pub(crate) use route_check::RouteSettings;
 pub(crate) use server::ServerSettings;
 pub(crate) use session::CredentialSettings;
 pub(crate) use settings::Settings;
+pub(crate) use shared::SharedSettings;
 pub(crate) use sign_out::SignOutSettings;
 #[cfg(test)]
 pub(crate) use source::Source;

@@ -18,6 +18,7 @@ use super::{
     route_warnings,
     server::ServerSettings,
     session::{CredentialSettings, SessionSettings, VerifyMode},
+    shared::SharedSettings,
     sign_out::SignOutSettings,
     upstream,
     webhooks::WebhookSettings,
@@ -35,6 +36,8 @@ pub(crate) struct Settings {
     pub(crate) webhooks: Option<WebhookSettings>,
     /// `None`: nobody signs out here.
     pub(crate) sign_out: Option<SignOutSettings>,
+    /// `None`: this process is alone.
+    pub(crate) shared: Option<SharedSettings>,
     pub(crate) log: LogSettings,
     /// Each name once; empty only where decisions are all that is made.
     pub(crate) upstreams: Vec<UpstreamConfig>,
@@ -75,6 +78,8 @@ impl Settings {
         let decision = file.decision.check(&hasura, findings);
         let webhooks = file.webhooks.check(findings);
         let sign_out = file.sign_out.check(&session, findings);
+        let secret_key = clerk.as_ref().and_then(|clerk| clerk.secret_key.as_ref());
+        let shared = file.shared.check(secret_key, findings);
         let log = file.log.check(findings);
         let upstreams = upstream::check_all(&file.upstream, findings);
         let routes = check_routes(file, &session, findings);
@@ -88,6 +93,7 @@ impl Settings {
             decision: decision?,
             webhooks,
             sign_out,
+            shared,
             log,
             upstreams,
             routes,

@@ -6,7 +6,16 @@
 //!
 //! What was fetched or minted is held to an [`Epoch`]: it counts only if it was begun after the last revocation
 //! that concerns it became known. So nothing that was begun before a revocation is served after it.
+//!
+//! Replicas tell each other: what is recorded here waits in the [`outbox`](Revocations::share), what another recorded
+//! is [learnt](Revocations::learn) and not told again.
 
+// Only a build with Redis tells others.
+#[cfg(feature = "gateway")]
+#[cfg_attr(not(feature = "redis"), allow(dead_code))]
+mod outbox;
+#[cfg(feature = "redis")]
+mod replicas;
 mod table;
 
 use std::{
@@ -20,6 +29,8 @@ use std::{
 use tokio::sync::broadcast;
 
 use crate::time::Timestamp;
+#[cfg(feature = "gateway")]
+pub(crate) use outbox::{Outbox, Recorded};
 use table::Table;
 
 /// What is past its time is looked for this often, at a revocation.
@@ -116,6 +127,9 @@ pub(crate) struct Revocations {
     /// When what is past its time is looked for next; held by who writes.
     upkeep: Mutex<Timestamp>,
     news: broadcast::Sender<Revocation>,
+    /// Unset: there are no others to tell.
+    #[cfg(feature = "gateway")]
+    outbox: std::sync::OnceLock<std::sync::Arc<Outbox>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -151,6 +165,8 @@ impl Revocations {
             retention: AtomicU64::new(millis(retention)),
             upkeep: Mutex::new(Timestamp::from_millis(i64::MIN)),
             news: broadcast::Sender::new(NEWS),
+            #[cfg(feature = "gateway")]
+            outbox: std::sync::OnceLock::new(),
         }
     }
 
@@ -175,6 +191,26 @@ impl Revocations {
 
     /// Records a revocation that becomes known at `now`; it holds from the return on.
     pub(crate) fn record(&self, revocation: Revocation, now: Timestamp) {
+        if self.keep(&revocation, now, now) {
+            self.tell(&revocation, now);
+        }
+        // Nobody may be listening.
+        let _ = self.news.send(revocation);
+    }
+
+    #[cfg(feature = "gateway")]
+    fn tell(&self, revocation: &Revocation, at: Timestamp) {
+        if let Some(outbox) = self.outbox.get() {
+            let revocation = revocation.clone();
+            outbox.push([Recorded { revocation, at }]);
+        }
+    }
+
+    #[cfg(not(feature = "gateway"))]
+    fn tell(&self, _: &Revocation, _: Timestamp) {}
+
+    /// Keeps what became known at `at`, and tells whether that is news.
+    fn keep(&self, revocation: &Revocation, at: Timestamp, now: Timestamp) -> bool {
         let mut upkeep = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
         if *upkeep <= now {
             self.drop_old(now);
@@ -184,17 +220,13 @@ impl Revocations {
         let not_before = |time, why| NotBefore {
             time,
             epoch,
-            recorded_at: now,
+            recorded_at: at,
             why,
         };
-        match &revocation {
-            Revocation::Session { id, end } => self.sessions.update(id, |known| {
-                let end = known.map_or(*end, |known| known.end);
-                *known = Some(Ended {
-                    recorded_at: now,
-                    end,
-                });
-            }),
+        let is_news = match revocation {
+            Revocation::Session { id, end } => self
+                .sessions
+                .update(id, |known| Ended::add_to(known, *end, at)),
             Revocation::User {
                 id,
                 end,
@@ -202,7 +234,7 @@ impl Revocations {
             } => {
                 let revoked = not_before(*time, Revoked::User(*end));
                 self.users
-                    .update(id, |user| revoked.add_to(&mut user.everywhere));
+                    .update(id, |user| revoked.add_to(&mut user.everywhere))
             }
             Revocation::Membership {
                 user_id,
@@ -211,20 +243,18 @@ impl Revocations {
             } => {
                 let revoked = not_before(*time, Revoked::Membership);
                 self.users
-                    .update(user_id, |user| user.revoke_in(organization_id, revoked));
+                    .update(user_id, |user| user.revoke_in(organization_id, revoked))
             }
             Revocation::Organization {
                 id,
                 not_before: time,
             } => {
                 let revoked = not_before(*time, Revoked::Organization);
-                self.organizations.update(id, |known| revoked.add_to(known));
+                self.organizations.update(id, |known| revoked.add_to(known))
             }
-        }
+        };
         self.any.store(true, Ordering::Release);
-        drop(upkeep);
-        // Nobody may be listening.
-        let _ = self.news.send(revocation);
+        is_news
     }
 
     /// Refuses what a known revocation concerns.
@@ -292,8 +322,7 @@ impl Revocations {
     }
 
     fn holds(&self, recorded_at: Timestamp, now: Timestamp) -> bool {
-        let retention = Duration::from_millis(self.retention.load(Ordering::Relaxed));
-        now < recorded_at.plus(retention)
+        now < recorded_at.plus(self.retention())
     }
 
     fn drop_old(&self, now: Timestamp) {
@@ -307,15 +336,40 @@ impl Revocations {
         });
         self.organizations
             .retain(|known| known.as_ref().is_some_and(holds));
+        #[cfg(feature = "gateway")]
+        if let Some(outbox) = self.outbox.get() {
+            outbox.drop_older(now.minus(self.retention()));
+        }
+    }
+
+    fn retention(&self) -> Duration {
+        Duration::from_millis(self.retention.load(Ordering::Relaxed))
+    }
+}
+
+impl Ended {
+    /// Notes the end, the first word of which stays; tells whether it is news.
+    fn add_to(known: &mut Option<Self>, end: SessionEnd, recorded_at: Timestamp) -> bool {
+        let earlier = *known;
+        *known = Some(match earlier {
+            Some(earlier) => Self {
+                recorded_at: earlier.recorded_at.max(recorded_at),
+                ..earlier
+            },
+            None => Self { recorded_at, end },
+        });
+        earlier.is_none()
     }
 }
 
 impl NotBefore {
-    /// Puts this in the place of what is known, unless that refuses more already.
-    fn add_to(self, known: &mut Option<Self>) {
-        if known.is_none_or(|known| known.time <= self.time) {
+    /// Puts this in the place of what is known, unless that refuses as much already; tells whether it does.
+    fn add_to(self, known: &mut Option<Self>) -> bool {
+        let is_news = known.is_none_or(|known| known.time < self.time);
+        if is_news {
             *known = Some(self);
         }
+        is_news
     }
 }
 
@@ -326,17 +380,18 @@ impl User {
         found.map(|(_, known)| *known)
     }
 
-    fn revoke_in(&mut self, organization_id: &str, revoked: NotBefore) {
+    fn revoke_in(&mut self, organization_id: &str, revoked: NotBefore) -> bool {
         let mut memberships = self.memberships.iter_mut();
         match memberships.find(|(id, _)| **id == *organization_id) {
-            Some((_, known)) if known.time <= revoked.time => *known = revoked,
-            Some(_) => {}
+            Some((_, known)) if known.time < revoked.time => *known = revoked,
+            Some(_) => return false,
             None => {
                 // Most have one: a vector's first growth would be room for four.
                 self.memberships.reserve_exact(1);
                 self.memberships.push((organization_id.into(), revoked));
             }
         }
+        true
     }
 }
 

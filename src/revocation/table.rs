@@ -36,16 +36,26 @@ impl<V: Default> Table<V> {
     }
 
     /// Changes what is held of `id`, beginning with the default; writers take turns by themselves.
-    pub(super) fn update(&self, id: &str, update: impl FnOnce(&mut V)) {
+    pub(super) fn update<R>(&self, id: &str, update: impl FnOnce(&mut V) -> R) -> R {
         let held = self.shard(id).write();
         let mut held = held.unwrap_or_else(PoisonError::into_inner);
         if let Some(value) = held.get_mut(id) {
             return update(value);
         }
         let mut value = V::default();
-        update(&mut value);
+        let updated = update(&mut value);
         held.insert(id.into(), value);
         self.len.fetch_add(1, Ordering::AcqRel);
+        updated
+    }
+
+    /// Shows all that is held, one shard after another.
+    #[cfg(feature = "redis")]
+    pub(super) fn each(&self, mut show: impl FnMut(&str, &V)) {
+        for shard in &self.shards {
+            let held = shard.read().unwrap_or_else(PoisonError::into_inner);
+            held.iter().for_each(|(id, value)| show(id, value));
+        }
     }
 
     /// Drops what `keep` does not keep.

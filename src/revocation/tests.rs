@@ -198,3 +198,83 @@ async fn subscribers_hear_of_each_revocation_when_it_holds() {
     assert_eq!(news.recv().await.unwrap(), user(100));
     assert!(slug(&revocations, &token(90), 100).is_some());
 }
+
+#[cfg(feature = "redis")]
+mod replicas {
+    use super::*;
+
+    fn recorded(revocation: Revocation, secs: i64) -> Recorded {
+        Recorded {
+            revocation,
+            at: at(secs),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_recorded_here_is_to_be_told_and_what_is_learnt_is_not() {
+        let revocations = minute();
+        let outbox = revocations.share();
+        assert!(revocations.learn(recorded(user(100), 100), at(100)));
+        revocations.record(session("sess_a"), at(101));
+        revocations.record(session("sess_a"), at(102));
+        let batch = outbox.next(9).await;
+        assert_eq!(batch.recorded, [recorded(session("sess_a"), 101)]);
+        assert_eq!(slug(&revocations, &token(90), 101), Some("session-revoked"));
+    }
+
+    #[test]
+    fn what_is_repeated_is_no_news_and_outdates_nothing() {
+        for revocation in [user(100), membership("org_a", 100), organization(100)] {
+            let revocations = minute();
+            let mut news = revocations.subscribe();
+            assert!(revocations.learn(recorded(revocation.clone(), 100), at(100)));
+            let begun = Subject {
+                proven: Proven::Asked(revocations.epoch()),
+                ..token(0)
+            };
+            assert!(!revocations.learn(recorded(revocation.clone(), 100), at(110)));
+            assert_eq!(slug(&revocations, &begun, 110), None);
+            assert_eq!(news.try_recv().unwrap(), revocation);
+            assert!(news.try_recv().is_err());
+        }
+    }
+
+    #[test]
+    fn a_repeated_message_keeps_nothing_for_longer() {
+        let revocations = minute();
+        for now in [100, 150] {
+            revocations.learn(recorded(session("sess_a"), 100), at(now));
+        }
+        assert!(revocations.judge_session("sess_a", at(159)).is_err());
+        assert!(revocations.judge_session("sess_a", at(160)).is_ok());
+        assert!(!revocations.learn(recorded(session("sess_b"), 100), at(160)));
+    }
+
+    #[test]
+    fn a_clock_that_is_ahead_makes_nothing_last_longer() {
+        let revocations = minute();
+        revocations.learn(recorded(session("sess_a"), 9_999), at(100));
+        assert!(revocations.judge_session("sess_a", at(160)).is_ok());
+    }
+
+    #[test]
+    fn all_that_is_known_can_be_told_again() {
+        let revocations = minute();
+        let known = [
+            session("sess_a"),
+            user(100),
+            membership("org_a", 90),
+            membership("org_b", 90),
+            organization(80),
+        ];
+        for revocation in known.clone() {
+            revocations.record(revocation, at(100));
+        }
+        let all = revocations.all(at(159));
+        assert_eq!(all.len(), known.len());
+        for revocation in known {
+            assert!(all.contains(&recorded(revocation, 100)));
+        }
+        assert_eq!(revocations.all(at(160)), []);
+    }
+}

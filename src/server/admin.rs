@@ -22,7 +22,7 @@ use crate::{
     clerk::id::SessionId,
     handle::NotReady,
     instance::is_loopback,
-    telemetry::{exporter::Exporter, traffic, webhooks},
+    telemetry::{exporter::Exporter, shared, traffic, webhooks},
 };
 
 /// Reads the configuration again; the error is for people.
@@ -94,6 +94,9 @@ async fn metrics(State(admin): State<Admin>) -> Response {
         traffic::budget(left, held_back);
     }
     webhooks::revocations(clerk.revocations().len());
+    if let Some(is_up) = clerk.revocations().is_connected() {
+        shared::up(is_up);
+    }
     let text = admin.exporter.render();
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }

@@ -23,6 +23,8 @@ use crate::{
 const MAX_BODY_BYTES: usize = 256 * 1024;
 /// Below the 15 s that Svix waits for an answer.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// The other replicas are told in a moment, or not now.
+const TELLING_TIMEOUT: Duration = Duration::from_secs(3);
 /// Whoever sends these is not known before the body is there: so many are held in memory at once.
 const MAX_BODIES: usize = 128;
 
@@ -79,6 +81,9 @@ impl Webhooks {
         let outcome = match event.revocation {
             Some(revocation) => {
                 clerk.revoke(revocation);
+                // It is refused here already. Where the others have not heard of it, it is to be delivered again.
+                let told = clerk.revocations().settled(TELLING_TIMEOUT).await;
+                told.map_err(|_| WebhookError::NotShared)?;
                 "applied"
             }
             None => "ignored",

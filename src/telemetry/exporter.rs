@@ -11,6 +11,7 @@ use super::{
         TEMPLATE_TOKEN_CACHE, TOKEN_CACHE,
     },
     reloads::{LAST_RELOAD, RELOADS},
+    shared::{SHARED_MESSAGES, SHARED_UP},
     streams::{STREAMS, STREAMS_ENDED},
     traffic::{
         BUDGET_LEFT, BUILD_INFO, CLERK_HELD_BACK, CONNECTIONS, CONNECTIONS_CLOSED, DECIDE_SECONDS,
@@ -24,7 +25,7 @@ use super::{
 };
 
 /// The counters and what they count.
-const COUNTERS: [(&str, &str); 16] = [
+const COUNTERS: [(&str, &str); 17] = [
     (
         ACCESS_LOG_DROPPED,
         "Lines of the access log that could not be written in time.",
@@ -57,6 +58,10 @@ const COUNTERS: [(&str, &str); 16] = [
     (REQUESTS, "Requests answered, by route and status."),
     (SESSION_CACHE, "Look-ups of sessions, by result."),
     (
+        SHARED_MESSAGES,
+        "Messages between replicas about what is revoked, by outcome.",
+    ),
+    (
         STREAMS_ENDED,
         "Running exchanges that were told to end, by reason.",
     ),
@@ -77,7 +82,7 @@ const COUNTERS: [(&str, &str); 16] = [
 ];
 
 /// The gauges and what they show.
-const GAUGES: [(&str, &str); 12] = [
+const GAUGES: [(&str, &str); 13] = [
     (
         BUDGET_LEFT,
         "Calls that Clerk's rate limit still allows in these 10 seconds.",
@@ -100,6 +105,10 @@ const GAUGES: [(&str, &str); 12] = [
     (
         REVOCATIONS,
         "Sessions, users and organizations of which something is revoked.",
+    ),
+    (
+        SHARED_UP,
+        "1 where the Redis that replicas share can be used, else 0; absent without one.",
     ),
     (
         STREAMS,

@@ -12,6 +12,9 @@ pub(crate) mod metrics;
 #[cfg(feature = "gateway")]
 pub(crate) mod reloads;
 #[cfg(feature = "gateway")]
+#[cfg_attr(not(feature = "redis"), allow(dead_code))]
+pub(crate) mod shared;
+#[cfg(feature = "gateway")]
 pub(crate) mod streams;
 #[cfg(feature = "gateway")]
 pub(crate) mod trace;

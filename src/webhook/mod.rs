@@ -21,6 +21,8 @@ pub(crate) enum WebhookError {
     Event(#[from] EventError),
     #[error("the body did not arrive, or not in time")]
     Incomplete,
+    #[error("its effect could not be told to the other replicas")]
+    NotShared,
     #[error(transparent)]
     Signature(#[from] SignatureError),
     #[error("the body is larger than any event")]
@@ -34,6 +36,7 @@ impl WebhookError {
             Self::Busy => "webhook-busy",
             Self::Event(_) => "webhook-event-malformed",
             Self::Incomplete => "webhook-incomplete",
+            Self::NotShared => "webhook-not-shared",
             Self::Signature(error) => error.slug(),
             Self::TooLarge => "webhook-too-large",
         }

@@ -106,6 +106,7 @@ fn what_the_full_file_comments_out_is_known_and_well_formed() {
         ("server.client_ca", "/"),
         ("server.tls[0].cert", "/"),
         ("server.tls[0].key", "/"),
+        ("shared.url_file", "both "),
         ("upstream[0].urls", "both "),
         ("upstream[0].ca_file", "/"),
         ("upstream[0].client_cert_file", "/"),

@@ -56,6 +56,7 @@ mod session_status;
 mod session_token;
 mod sessions_api;
 mod setup;
+mod shared;
 mod sign_out;
 mod signer;
 mod stream_ends;

@@ -3,6 +3,7 @@
 
 pub(crate) mod process;
 pub(crate) mod programs;
+pub(crate) mod redis;
 pub(crate) mod scene;
 pub(crate) mod upstream;
 

@@ -20,8 +20,8 @@ use crate::support::{
     upstream::Upstream,
 };
 
-const PATH: &str = "/-/webhooks/clerk";
-const KEY: &[u8] = b"a key of Clerk's, thirty-two long";
+pub(crate) const PATH: &str = "/-/webhooks/clerk";
+pub(crate) const KEY: &[u8] = b"a key of Clerk's, thirty-two long";
 const OTHER_KEY: &[u8] = b"another key that is long enough";
 
 /// Both ways of verification; one asks for a template token too.
@@ -135,7 +135,7 @@ impl Hooked {
     }
 }
 
-fn secret(key: &[u8]) -> String {
+pub(crate) fn secret(key: &[u8]) -> String {
     format!("whsec_{}", STANDARD.encode(key))
 }
 
@@ -210,7 +210,7 @@ impl Delivery {
         )
     }
 
-    fn request(&self, path: &str) -> Vec<u8> {
+    pub(crate) fn request(&self, path: &str) -> Vec<u8> {
         let (head, body) = (self.head(), &self.body);
         format!(
             "POST {path} HTTP/1.1\r\n{head}Content-Length: {}\r\n\r\n{body}",

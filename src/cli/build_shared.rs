@@ -1,0 +1,44 @@
+//! From the checked settings of `[shared]` to the Redis that runs.
+
+use crate::config::{ConfigError, Loaded};
+#[cfg(feature = "redis")]
+pub(super) use crate::shared::Shared;
+
+/// What no build without Redis has.
+#[cfg(not(feature = "redis"))]
+pub(super) enum Shared {}
+
+/// Makes what replicas share, where anything is.
+///
+/// # Errors
+///
+/// A URL that is none of Redis's, with its place in the configuration.
+#[cfg(feature = "redis")]
+pub(super) fn shared(loaded: &Loaded) -> Result<Option<Shared>, ConfigError> {
+    let Some(shared) = &loaded.settings.shared else {
+        return Ok(None);
+    };
+    let issuer = loaded.settings.clerk.instance.issuer();
+    let made = Shared::new(&shared.url, issuer, &shared.secrets);
+    made.map(Some).map_err(|error| {
+        let fix = "write it as in redis://user:password@127.0.0.1:6379/0";
+        loaded.refuse("shared.url", error.to_string(), fix)
+    })
+}
+
+/// Refuses what this build has not.
+///
+/// # Errors
+///
+/// Where anything is to be shared.
+#[cfg(not(feature = "redis"))]
+pub(super) fn shared(loaded: &Loaded) -> Result<Option<Shared>, ConfigError> {
+    match &loaded.settings.shared {
+        None => Ok(None),
+        Some(_) => {
+            let what = "is set, and this build cannot speak to redis".to_owned();
+            let fix = "build it with --features redis, or remove the key";
+            Err(loaded.refuse("shared.url", what, fix))
+        }
+    }
+}

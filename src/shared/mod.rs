@@ -1,0 +1,63 @@
+//! What replicas share by way of Redis or Valkey, none of which makes anybody pass.
+//!
+//! Whoever reads Redis learns no token and no ID: names are HMACs, values are encrypted. Whoever writes to it can make
+//! nobody pass: what is stored is authenticated together with its place (instance, kind and name), and is judged once
+//! more by whoever reads it. What can be done there is to withhold and to repeat: then each replica asks Clerk itself,
+//! and a revocation that was withheld is seen when Clerk is next asked.
+//!
+//! Without Redis a replica goes on alone; it tells the others when Redis is back.
+
+mod feed;
+mod link;
+mod vault;
+mod wire;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{revocation::Revocations, time::Clock};
+use feed::Feed;
+use link::Link;
+use vault::Vault;
+
+/// The Redis that an instance's replicas share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    link: Link,
+    vault: Vault,
+}
+
+/// Why a Redis cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SharedError {
+    #[error("it is no address of a redis: {0}")]
+    Address(redis::RedisError),
+    #[error("no key can be derived")]
+    Key,
+}
+
+impl Shared {
+    /// Sets the Redis at `url` up for an instance, by its issuer; nothing is connected yet.
+    ///
+    /// The first of the secrets seals; what any of them has sealed is opened.
+    ///
+    /// # Errors
+    ///
+    /// [`SharedError`] for a URL that is none of Redis's.
+    pub(crate) fn new(
+        url: &SecretString,
+        instance: &str,
+        secrets: &[SecretString],
+    ) -> Result<Self, SharedError> {
+        Ok(Self {
+            link: Link::new(url.expose_secret()).map_err(SharedError::Address)?,
+            vault: Vault::new(instance, secrets).ok_or(SharedError::Key)?,
+        })
+    }
+
+    /// Tells the other replicas of what is revoked here, and learns what they revoke; it does not end.
+    pub(crate) async fn run(&self, revocations: &Revocations, clock: &Clock) {
+        Feed::new(&self.link, &self.vault, revocations, clock)
+            .run()
+            .await;
+    }
+}

@@ -1,0 +1,49 @@
+use std::fs;
+
+use crate::{
+    cli_check::{file, run},
+    config::GOOD_ENV,
+};
+
+/// What is said of these lines of `[shared]`.
+fn said(lines: &str) -> String {
+    let text = format!(
+        "[shared]\n{lines}\n[[upstream]]\nname = \"app\"\nurl = \"http://127.0.0.1:3000\"\n"
+    );
+    let run = run(&["check", "-c", &file("shared.toml", &text)], &GOOD_ENV);
+    format!("{}{}", run.stdout, run.stderr)
+}
+
+#[test]
+fn a_url_with_its_password_is_not_shown() {
+    let said = said("url = \"redis://user:hunter2@127.0.0.1:6379\"");
+    let said: Vec<_> = said.split_whitespace().collect();
+    let said = said.join(" ");
+    assert!(said.contains("shared.url = (set)"), "{said}");
+    assert!(!said.contains("hunter2"), "{said}");
+}
+
+#[test]
+fn what_is_no_redis_or_no_key_is_refused_with_its_place() {
+    let short = file("short-key", "too short");
+    for (lines, complaint) in [
+        ("url = \"http://127.0.0.1\"", "shared.url: is no URL"),
+        (
+            "url = \"rediss://a.test/#insecure\"",
+            "shared.url: has a fragment",
+        ),
+        ("url = \"redis://[\"", "shared.url: it is no address"),
+        (
+            &format!("url = \"redis://a.test\"\nkey_files = [{short:?}]"),
+            "shared.key_files[0]: has 9 characters",
+        ),
+        (
+            "url = \"redis://a.test\"\nkey_files = [\"/nowhere\"]",
+            "shared.key_files[0]: /nowhere cannot be read",
+        ),
+    ] {
+        let said = said(lines);
+        assert!(said.contains(complaint), "{lines}: {said}");
+    }
+    fs::remove_file(short).unwrap();
+}
