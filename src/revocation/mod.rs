@@ -257,15 +257,20 @@ impl Revocations {
         is_news
     }
 
+    /// Tells whether nothing is revoked, by one load.
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.any.load(Ordering::Acquire)
+    }
+
     /// Refuses what a known revocation concerns.
     ///
     /// # Errors
     ///
     /// [`Revoked`] says which one.
     pub(crate) fn judge(&self, subject: &Subject<'_>, now: Timestamp) -> Result<(), Revoked> {
-        match self.any.load(Ordering::Acquire) {
-            false => Ok(()),
-            true => self.judge_by_all(subject, now),
+        match self.is_empty() {
+            true => Ok(()),
+            false => self.judge_by_all(subject, now),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD};
 use serde_json::Value;
 
 use crate::{
@@ -272,8 +273,25 @@ fn header(answer: &str, name: &str) -> Option<String> {
 pub(crate) fn seen(head: &str) -> BTreeMap<&'static str, String> {
     COMPARED
         .into_iter()
-        .filter_map(|name| Some((name, header(head, name)?)))
+        .filter_map(|name| Some((name, token_shape(&header(head, name)?))))
         .collect()
+}
+
+/// A token's claims but for its times and its ID: it may be minted anew between two requests.
+pub(crate) fn token_shape(value: &str) -> String {
+    let claims = value
+        .split('.')
+        .nth(1)
+        .and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
+    let claims = claims.and_then(|json| serde_json::from_slice(&json).ok());
+    let Some(Value::Object(mut claims)) = claims else {
+        return value.to_owned();
+    };
+    for fleeting in ["exp", "iat", "jti", "nbf"] {
+        claims.remove(fleeting);
+    }
+    let (scheme, _) = value.split_once(' ').unwrap_or_default();
+    format!("{scheme} {}", Value::Object(claims))
 }
 
 /// Panics where one way refuses what the other lets pass, or for another reason, or shows the upstream another head.

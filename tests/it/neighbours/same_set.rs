@@ -7,14 +7,12 @@ use std::{
     time::Duration,
 };
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD};
-use serde_json::Value;
-
 use super::{Addresses, HOST, Place, gateway_file};
 use crate::support::{
     process::{Running, command, free_address},
     upstream::Upstream,
 };
+use crate::ways::token_shape;
 
 /// Who the app is told it is, and what else must be the same.
 const COMPARED: [&str; 8] = [
@@ -27,8 +25,6 @@ const COMPARED: [&str; 8] = [
     "x-clerk-actor",
     "x-hasura-role",
 ];
-
-const HASURA: &str = "https://hasura.io/jwt/claims";
 
 /// What the app was asked: the request line, and the compared headers.
 #[derive(Debug, PartialEq)]
@@ -176,24 +172,11 @@ impl Arrived {
                 .into_iter()
                 .find(|it| it.eq_ignore_ascii_case(name));
             if let (Some(name), false) = (compared, value.trim().is_empty()) {
-                seen.insert(name, shape(value.trim()));
+                // Envoy's question joins two lines of cookies by a comma.
+                seen.insert(name, token_shape(value.trim()).replace("; ", ","));
             }
         }
         Self(plain(line), seen)
-    }
-}
-
-/// Two gateways mint two tokens: which template's, or none's, is compared.
-fn shape(value: &str) -> String {
-    let claims = value
-        .split('.')
-        .nth(1)
-        .and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
-    let claims: Option<Value> = claims.and_then(|json| serde_json::from_slice(&json).ok());
-    match claims {
-        Some(claims) => format!("hasura {}, sid {}", claims[HASURA], claims["sid"]),
-        // Envoy's question joins two lines of cookies by a comma.
-        None => value.replace("; ", ","),
     }
 }
 
