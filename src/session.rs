@@ -100,7 +100,7 @@ pub struct Organization {
 }
 
 /// Who really acts, where a session impersonates its user (Clerk's `act` claim).
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Actor {
     /// The impersonator's ID.

@@ -3,6 +3,7 @@
 //! A fetch brings a value and its [`Lifetime`]; every read judges that lifetime by the caller's
 //! clock. moka only bounds the memory: what may be served, and when, is decided here.
 
+mod commons;
 mod flight;
 
 use std::{
@@ -21,6 +22,9 @@ use foldhash::quality::RandomState;
 use moka::{Expiry, sync};
 use tokio::time::timeout;
 
+#[cfg(feature = "redis")]
+pub(crate) use commons::{Awaited, Look, Owner, Spot};
+pub(crate) use commons::{Claim, Commons, Found, find};
 pub(crate) use flight::{Failure, Flight, Flights};
 
 use crate::time::Timestamp;

@@ -9,7 +9,10 @@ use http::{
 };
 use secrecy::ExposeSecret;
 
-use super::build_route::RouteParts;
+use super::{
+    build_route::RouteParts,
+    build_shared::{self, Shared},
+};
 use crate::{
     config::{ConfigError, CredentialSettings, KeySettings, Loaded, RouteSettings, Settings},
     decision::Decider,
@@ -28,7 +31,11 @@ use crate::{
 /// # Errors
 ///
 /// What shows only now, such as a key that is none, with its place in the configuration.
-pub(super) fn clerk(loaded: &Loaded, previous: Option<&Clerk>) -> Result<Clerk, ConfigError> {
+pub(super) fn clerk(
+    loaded: &Loaded,
+    previous: Option<&Clerk>,
+    shared: Option<&Shared>,
+) -> Result<Clerk, ConfigError> {
     let settings = &loaded.settings;
     let clerk = &settings.clerk;
     let session = &settings.session;
@@ -56,6 +63,9 @@ pub(super) fn clerk(loaded: &Loaded, previous: Option<&Clerk>) -> Result<Clerk, 
     }
     if let Some(previous) = previous {
         builder = builder.refusing(previous.revocations());
+    }
+    if let Some(shared) = shared {
+        builder = build_shared::sharing(builder, shared);
     }
     keys(builder, &clerk.keys, clerk.instance.issuer())
         .build()

@@ -1,8 +1,14 @@
 //! From the checked settings of `[shared]` to the Redis that runs.
 
-use crate::config::{ConfigError, Loaded};
+#[cfg(feature = "redis")]
+use std::sync::Arc;
+
 #[cfg(feature = "redis")]
 pub(super) use crate::shared::Shared;
+use crate::{
+    config::{ConfigError, Loaded},
+    handle::ClerkBuilder,
+};
 
 /// What no build without Redis has.
 #[cfg(not(feature = "redis"))]
@@ -41,4 +47,15 @@ pub(super) fn shared(loaded: &Loaded) -> Result<Option<Shared>, ConfigError> {
             Err(loaded.refuse("shared.url", what, fix))
         }
     }
+}
+
+/// Has a handle share what it fetches.
+#[cfg(feature = "redis")]
+pub(super) fn sharing(builder: ClerkBuilder, shared: &Shared) -> ClerkBuilder {
+    builder.sharing(Arc::new(shared.values()))
+}
+
+#[cfg(not(feature = "redis"))]
+pub(super) fn sharing(_: ClerkBuilder, shared: &Shared) -> ClerkBuilder {
+    match *shared {}
 }

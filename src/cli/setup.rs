@@ -106,11 +106,15 @@ fn made(
     tunnels: &Tunnels,
 ) -> Result<(Made, Current), ConfigError> {
     let files = FilesSeen::now(&loaded.files);
+    let shared = match previous {
+        Some(made) => made.shared.clone(),
+        None => build_shared::shared(loaded)?.map(Arc::new),
+    };
     let clerk_fingerprint = loaded.settings.clerk_fingerprint();
     let same = |made: &&Made| made.clerk_fingerprint.as_ref() == clerk_fingerprint.as_ref();
     let clerk = match previous.filter(same) {
         Some(made) => made.clerk.clone(),
-        None => build::clerk(loaded, previous.map(|made| &made.clerk))?,
+        None => build::clerk(loaded, previous.map(|made| &made.clerk), shared.as_deref())?,
     };
     let none = Upstreams::new();
     let upstreams = build::upstreams(loaded, previous.map_or(&none, |made| &made.upstreams))?;
@@ -118,10 +122,6 @@ fn made(
     let delivered = delivered.unwrap_or_default();
     let streams = previous.map(|made| made.streams.clone());
     let streams = streams.unwrap_or_default();
-    let shared = match previous {
-        Some(made) => made.shared.clone(),
-        None => build_shared::shared(loaded)?.map(Arc::new),
-    };
     let pipeline = build::pipeline(loaded, &clerk, &upstreams, tunnels)?;
     let current = Current {
         decider: build::decider(loaded, &pipeline.trusted_proxies)?,

@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use super::{CacheSettings, Clerk, Inner, SetupError, caches::Caches};
 #[cfg(feature = "client")]
 use crate::{
+    cache::Commons,
     clerk::{Client, PublicJwks},
     revocation::Revocations,
     verify::{OnUnavailable, Operation, jwks::JwksEndpoint},
@@ -47,6 +48,7 @@ pub(super) struct Remote {
     operation: Operation,
     on_unavailable: OnUnavailable,
     revocations: Option<Arc<Revocations>>,
+    commons: Option<Arc<dyn Commons>>,
 }
 
 impl ClerkBuilder {
@@ -181,6 +183,8 @@ impl ClerkBuilder {
             &self.clock,
             #[cfg(feature = "client")]
             &revocations,
+            #[cfg(feature = "client")]
+            self.remote.commons.as_ref(),
         );
         Ok(Clerk(Arc::new(Inner {
             instance,
@@ -191,6 +195,8 @@ impl ClerkBuilder {
             caches,
             #[cfg(feature = "client")]
             revocations,
+            #[cfg(feature = "client")]
+            commons: self.remote.commons,
             #[cfg(feature = "client")]
             client,
             #[cfg(feature = "client")]
@@ -322,6 +328,13 @@ impl ClerkBuilder {
     #[cfg(feature = "gateway")]
     pub(crate) fn refusing(mut self, revocations: &Arc<Revocations>) -> Self {
         self.remote.revocations = Some(Arc::clone(revocations));
+        self
+    }
+
+    /// Shares what is fetched with other replicas.
+    #[cfg(feature = "redis")]
+    pub(crate) fn sharing(mut self, commons: Arc<dyn Commons>) -> Self {
+        self.remote.commons = Some(commons);
         self
     }
 

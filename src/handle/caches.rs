@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use crate::verify::token_cache::TokenCache;
 #[cfg(feature = "client")]
 use crate::{
+    cache::Commons,
     clerk::Client,
     mutate::template_token::TemplateTokens,
     revocation::Revocations,
@@ -60,6 +61,7 @@ impl Caches {
         operation: Operation,
         clock: &Clock,
         revocations: &Arc<Revocations>,
+        commons: Option<&Arc<dyn Commons>>,
     ) -> Self {
         let ttl = StatusTtl {
             active: settings.session_ttl,
@@ -74,6 +76,7 @@ impl Caches {
                 ttl,
                 settings.sessions,
                 revocations,
+                commons.cloned(),
             )
         });
         let template_tokens = client.zip(statuses.as_ref()).map(|(client, statuses)| {

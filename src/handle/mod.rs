@@ -18,6 +18,7 @@ pub use error::SetupError;
 
 #[cfg(feature = "client")]
 use crate::{
+    cache::Commons,
     clerk::{Client, Sessions},
     mutate::template_token::TemplateTokens,
     revocation::Revocations,
@@ -65,6 +66,8 @@ struct Inner {
     client: Option<Client>,
     #[cfg(feature = "client")]
     revocations: Arc<Revocations>,
+    #[cfg(feature = "client")]
+    commons: Option<Arc<dyn Commons>>,
     #[cfg(feature = "client")]
     operation: Operation,
     #[cfg(feature = "client")]
@@ -194,12 +197,14 @@ impl Clerk {
             clock: inner.clock.clone(),
             keys: Arc::clone(&inner.keys),
             revocations: Arc::clone(&inner.revocations),
+            commons: inner.commons.clone(),
             caches: Caches::new(
                 settings,
                 inner.client.as_ref(),
                 inner.operation,
                 &inner.clock,
                 &inner.revocations,
+                inner.commons.as_ref(),
             ),
             client: inner.client.clone(),
             operation: inner.operation,

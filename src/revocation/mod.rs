@@ -92,6 +92,11 @@ pub(crate) enum Revoked {
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Epoch(u64);
 
+impl Epoch {
+    /// Before all revocations: for what another replica asked, who knows when by our own reckoning.
+    pub(crate) const FIRST: Self = Self(0);
+}
+
 /// Whom something is about, and since when it is known.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Subject<'a> {

@@ -14,7 +14,8 @@ use tokio::time::sleep;
 
 use super::{
     link::{Backoff, Link},
-    vault::{Kind, Vault},
+    values::Connection,
+    vault::{RESTORING, REVOCATIONS, Vault},
     wire,
 };
 use crate::{
@@ -32,7 +33,7 @@ const BATCH: usize = 500;
 /// By so much may the replicas' clocks and Redis's differ before a message is dropped that somebody needs.
 const SLACK: Duration = Duration::from_secs(10 * 60);
 /// So long has one replica the task of saying all again.
-const RESTORING: Duration = Duration::from_secs(30);
+const RESTORING_TIME: Duration = Duration::from_secs(30);
 /// A connection that held for so long is no sign of a Redis in trouble.
 const STEADY: Duration = Duration::from_secs(10);
 const FIELD: &str = "m";
@@ -44,6 +45,8 @@ pub(super) struct Feed<'a> {
     revocations: &'a Revocations,
     outbox: Arc<Outbox>,
     clock: &'a Clock,
+    /// Where the connection is for those who look for values.
+    connection: &'a Connection,
     stream: String,
     /// The newest message that is known to have been in the stream.
     newest: Mutex<MessageId>,
@@ -59,6 +62,7 @@ impl<'a> Feed<'a> {
         vault: &'a Vault,
         revocations: &'a Revocations,
         clock: &'a Clock,
+        connection: &'a Connection,
     ) -> Self {
         Self {
             link,
@@ -66,7 +70,8 @@ impl<'a> Feed<'a> {
             revocations,
             outbox: revocations.share(),
             clock,
-            stream: vault.place(Kind::Revocations),
+            connection,
+            stream: vault.place(REVOCATIONS),
             newest: Mutex::default(),
         }
     }
@@ -81,6 +86,7 @@ impl<'a> Feed<'a> {
             let ended = self.connected(&mut read_up_to).await;
             let was_up = self.outbox.is_connected();
             self.outbox.set_connected(false);
+            self.connection.store(None);
             if let (Err(error), true) = (ended, was_up || !is_said) {
                 tracing::warn!(
                     redis.address = self.link.address(),
@@ -106,6 +112,7 @@ impl<'a> Feed<'a> {
         }
         while self.hear(&mut reader, read_up_to, None).await? {}
         self.outbox.set_connected(true);
+        self.connection.store(Some(Arc::new(writer.clone())));
         tracing::info!(redis.address = self.link.address(), "redis is connected");
         let hearing = self.hear_on(&mut reader, read_up_to);
         let ended = tokio::try_join!(hearing, self.say_on(&mut writer));
@@ -142,11 +149,8 @@ impl<'a> Feed<'a> {
     async fn restore(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
         self.set_newest(|newest| *newest = MessageId::default());
         let mut claim = cmd("SET");
-        claim
-            .arg(self.vault.place(Kind::Restoring))
-            .arg("")
-            .arg("NX");
-        claim.arg("PX").arg(millis(RESTORING));
+        claim.arg(self.vault.place(RESTORING)).arg("").arg("NX");
+        claim.arg("PX").arg(millis(RESTORING_TIME));
         let claimed: Option<Value> = claim.query_async(connection).await?;
         if claimed.is_some() {
             let all = self.revocations.all(self.clock.now());
@@ -189,7 +193,7 @@ impl<'a> Feed<'a> {
 
     /// Learns what a message says, if a replica wrote it.
     fn take(&self, sealed: &[u8]) -> Message {
-        let Some(text) = self.vault.open(Kind::Revocations, &self.stream, sealed) else {
+        let Some(text) = self.vault.open(REVOCATIONS, &self.stream, sealed) else {
             return Message::Forged;
         };
         let Some(recorded) = wire::decode(&text) else {
@@ -227,7 +231,7 @@ impl<'a> Feed<'a> {
 
     fn sealed(&self, recorded: &Recorded) -> RedisResult<Vec<u8>> {
         let text = wire::encode(recorded);
-        let sealed = self.vault.seal(Kind::Revocations, &self.stream, &text);
+        let sealed = self.vault.seal(REVOCATIONS, &self.stream, &text);
         sealed.ok_or_else(|| RedisError::from((redis::ErrorKind::Client, "no randomness")))
     }
 

@@ -9,21 +9,26 @@
 
 mod feed;
 mod link;
+mod values;
 mod vault;
 mod wire;
+
+use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{revocation::Revocations, time::Clock};
 use feed::Feed;
 use link::Link;
+use values::{Connection, Values};
 use vault::Vault;
 
 /// The Redis that an instance's replicas share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     link: Link,
-    vault: Vault,
+    vault: Arc<Vault>,
+    connection: Connection,
 }
 
 /// Why a Redis cannot be used.
@@ -50,14 +55,20 @@ impl Shared {
     ) -> Result<Self, SharedError> {
         Ok(Self {
             link: Link::new(url.expose_secret()).map_err(SharedError::Address)?,
-            vault: Vault::new(instance, secrets).ok_or(SharedError::Key)?,
+            vault: Arc::new(Vault::new(instance, secrets).ok_or(SharedError::Key)?),
+            connection: Connection::default(),
         })
     }
 
     /// Tells the other replicas of what is revoked here, and learns what they revoke; it does not end.
     pub(crate) async fn run(&self, revocations: &Revocations, clock: &Clock) {
-        Feed::new(&self.link, &self.vault, revocations, clock)
-            .run()
-            .await;
+        let (link, vault) = (&self.link, &self.vault);
+        let feed = Feed::new(link, vault, revocations, clock, &self.connection);
+        feed.run().await;
+    }
+
+    /// Returns the place where replicas leave what they fetched.
+    pub(crate) fn values(&self) -> Values {
+        Values::new(Arc::clone(&self.vault), Arc::clone(&self.connection))
     }
 }

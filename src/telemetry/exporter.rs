@@ -11,7 +11,7 @@ use super::{
         TEMPLATE_TOKEN_CACHE, TOKEN_CACHE,
     },
     reloads::{LAST_RELOAD, RELOADS},
-    shared::{SHARED_MESSAGES, SHARED_UP},
+    shared::{SHARED_LOOKUPS, SHARED_MESSAGES, SHARED_UP},
     streams::{STREAMS, STREAMS_ENDED},
     traffic::{
         BUDGET_LEFT, BUILD_INFO, CLERK_HELD_BACK, CONNECTIONS, CONNECTIONS_CLOSED, DECIDE_SECONDS,
@@ -25,7 +25,7 @@ use super::{
 };
 
 /// The counters and what they count.
-const COUNTERS: [(&str, &str); 17] = [
+const COUNTERS: [(&str, &str); 18] = [
     (
         ACCESS_LOG_DROPPED,
         "Lines of the access log that could not be written in time.",
@@ -57,6 +57,10 @@ const COUNTERS: [(&str, &str); 17] = [
     (RELOADS, "Reloads of the configuration, by outcome."),
     (REQUESTS, "Requests answered, by route and status."),
     (SESSION_CACHE, "Look-ups of sessions, by result."),
+    (
+        SHARED_LOOKUPS,
+        "Looks for what other replicas fetched, by kind and result.",
+    ),
     (
         SHARED_MESSAGES,
         "Messages between replicas about what is revoked, by outcome.",

@@ -3,6 +3,7 @@
 use super::metrics::count;
 
 pub(super) const SHARED_UP: &str = "clerk_gateway_shared_up";
+pub(super) const SHARED_LOOKUPS: &str = "clerk_gateway_shared_lookups_total";
 pub(super) const SHARED_MESSAGES: &str = "clerk_gateway_shared_messages_total";
 
 /// What became of a message between replicas.
@@ -19,9 +20,35 @@ pub(crate) enum Message {
     Unknown,
 }
 
+/// What a look for something that replicas share has shown.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Lookup {
+    /// Redis could not be used, or not in time.
+    Away,
+    /// Nothing: this replica fetches it for all.
+    Claimed,
+    /// Something that no replica wrote.
+    Forged,
+    Hit,
+    /// Nothing yet: another replica fetches it.
+    Taken,
+}
+
 /// Shows whether this replica can tell the others.
 pub(crate) fn up(is_up: bool) {
     metrics::gauge!(SHARED_UP).set(u8::from(is_up));
+}
+
+/// Counts a look for something of a kind.
+pub(crate) fn lookup(kind: &'static str, lookup: Lookup) {
+    let result = match lookup {
+        Lookup::Away => "away",
+        Lookup::Claimed => "claimed",
+        Lookup::Forged => "forged",
+        Lookup::Hit => "hit",
+        Lookup::Taken => "taken",
+    };
+    count(SHARED_LOOKUPS, [("kind", kind), ("result", result)]);
 }
 
 /// Counts a message.

@@ -21,6 +21,8 @@ mod profile;
 #[cfg(feature = "client")]
 pub(crate) mod session_status;
 pub mod session_token;
+#[cfg(feature = "client")]
+mod shared_status;
 pub(crate) mod token_cache;
 mod verifier;
 

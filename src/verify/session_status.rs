@@ -8,13 +8,15 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
-
+use super::shared_status::{self, Told};
 use crate::{
-    cache::{Cache, CacheOptions, Excuse, Failure, Fetched, Lifetime, Recall, Staleness},
-    clerk::{Client, Error, model::SessionObject},
+    cache::{
+        self, Cache, CacheOptions, Claim, Commons, Excuse, Failure, Fetched, Found, Lifetime,
+        Recall, Staleness,
+    },
+    clerk::{Client, Error},
     revocation::{Epoch, Proven, Revocations, Subject},
-    session::{Actor, Organization, Proof, Session, SessionData, SessionStatus},
+    session::{Organization, Proof, Session, SessionData, SessionStatus},
     telemetry::metrics::{self, CacheResult},
     time::Timestamp,
 };
@@ -23,6 +25,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_millis(500);
 /// After a failed lookup, a stale answer is served this long without another try.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Another replica's lookup is waited for this long, then Clerk is asked here too.
+const SHARED_PATIENCE: Duration = Duration::from_millis(500);
 /// Bare session IDs may cause this many lookups a second: they must not use up Clerk's rate limit.
 const BARE_LOOKUPS_PER_SECOND: i64 = 5;
 
@@ -98,6 +102,8 @@ pub(crate) struct SessionStatuses {
     operation: Operation,
     ttl: StatusTtl,
     revocations: Arc<Revocations>,
+    /// `None`: there are no other replicas.
+    commons: Option<Arc<dyn Commons>>,
     cache: Arc<Cache<String, SessionAnswer, Error>>,
     verify_is_gone: AtomicBool,
     bare_budget: BareBudget,
@@ -117,6 +123,7 @@ impl SessionStatuses {
         ttl: StatusTtl,
         capacity: u64,
         revocations: Arc<Revocations>,
+        commons: Option<Arc<dyn Commons>>,
     ) -> Arc<Self> {
         let options = CacheOptions {
             capacity,
@@ -136,6 +143,7 @@ impl SessionStatuses {
             operation,
             ttl,
             revocations,
+            commons,
             cache: Arc::new(cache),
             verify_is_gone: AtomicBool::new(false),
             bare_budget: BareBudget::default(),
@@ -218,7 +226,7 @@ impl SessionStatuses {
         now: Timestamp,
     ) -> Result<SessionAnswer, Error> {
         let id = session_id.to_owned();
-        let fetched = Arc::clone(self).fetch(id.clone(), None, now).await?;
+        let fetched = self.fetch_here(&id, None, now).await?;
         let answer = fetched.value.clone();
         self.cache.put(id, now, fetched);
         Ok(answer)
@@ -229,18 +237,55 @@ impl SessionStatuses {
         self.bare_budget.take(now)
     }
 
+    /// Asks for a session, or takes the answer that another replica was given.
     async fn fetch(
         self: Arc<Self>,
         id: String,
         token: Option<String>,
         now: Timestamp,
     ) -> Result<Fetched<SessionAnswer>, Error> {
+        let spot = |commons: &dyn Commons| commons.spot(shared_status::KIND, &[&id]);
+        let take = |text: &[u8]| self.take(text, &id, now);
+        match cache::find(self.commons.as_ref(), spot, SHARED_PATIENCE, take).await {
+            Found::There(fetched) => Ok(fetched),
+            Found::Fetch(claim) => {
+                let fetched = self.fetch_here(&id, token.as_deref(), now).await?;
+                self.leave(claim, &fetched, now);
+                Ok(fetched)
+            }
+        }
+    }
+
+    async fn fetch_here(
+        &self,
+        id: &str,
+        token: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Fetched<SessionAnswer>, Error> {
         let asked = self.revocations.epoch();
         let answer = match token {
-            Some(token) if self.asks_verify() => self.verify(&id, &token, asked).await?,
-            _ => self.find(&id, asked).await?,
+            Some(token) if self.asks_verify() => self.verify(id, token, asked).await?,
+            _ => self.find(id, asked).await?,
         };
         Ok(self.fetched(answer, now))
+    }
+
+    /// Takes what another replica was told of a session, while that is fresh and no revocation concerns it.
+    fn take(&self, text: &[u8], id: &str, now: Timestamp) -> Option<Fetched<SessionAnswer>> {
+        let (told, asked_at) = shared_status::decode(text, id, now)?;
+        let fetched = self.fetched(SessionAnswer::known(told, Epoch::FIRST), asked_at);
+        let is_fresh = now < fetched.lifetime.fresh_until;
+        (is_fresh && !self.is_outdated(&fetched.value, now)).then_some(fetched)
+    }
+
+    /// Leaves an answer for the other replicas, unless a revocation became known while it was asked for.
+    fn leave(&self, claim: Claim, fetched: &Fetched<SessionAnswer>, now: Timestamp) {
+        if let SessionAnswer::Known(facts) = &fetched.value
+            && !self.is_outdated(&fetched.value, now)
+        {
+            let ttl = fetched.lifetime.fresh_until.since(now);
+            claim.put(shared_status::encode(&facts.told(), now), ttl);
+        }
     }
 
     fn asks_verify(&self) -> bool {
@@ -249,7 +294,7 @@ impl SessionStatuses {
 
     async fn find(&self, id: &str, asked: Epoch) -> Result<SessionAnswer, Error> {
         match self.client.sessions().get(id).await {
-            Ok(object) => Ok(SessionAnswer::known(object, asked)),
+            Ok(object) => Ok(SessionAnswer::known(object.into(), asked)),
             Err(error) if error.is_not_found() => Ok(SessionAnswer::NotFound),
             Err(error) => Err(error),
         }
@@ -257,7 +302,7 @@ impl SessionStatuses {
 
     async fn verify(&self, id: &str, token: &str, asked: Epoch) -> Result<SessionAnswer, Error> {
         match self.client.sessions().verify(id, Some(token)).await {
-            Ok(object) => Ok(SessionAnswer::known(object, asked)),
+            Ok(object) => Ok(SessionAnswer::known(object.into(), asked)),
             Err(Error::OperationDeprecated { .. }) => {
                 if !self.verify_is_gone.swap(true, Ordering::Relaxed) {
                     tracing::warn!(
@@ -297,8 +342,8 @@ impl SessionStatuses {
 }
 
 impl SessionAnswer {
-    fn known(object: SessionObject, asked: Epoch) -> Self {
-        Self::Known(Arc::new(SessionFacts::new(object, asked)))
+    fn known(told: Told, asked: Epoch) -> Self {
+        Self::Known(Arc::new(SessionFacts::new(told, asked)))
     }
 
     fn as_result(&self) -> CacheResult {
@@ -359,19 +404,18 @@ impl SessionFacts {
         }
     }
 
-    fn new(object: SessionObject, asked: Epoch) -> Self {
-        let organization = object.last_active_organization_id.clone();
-        let expire_at = Timestamp::from_millis(object.expire_at);
+    fn new(told: Told, asked: Epoch) -> Self {
+        let expire_at = Timestamp::from_millis(told.expire_at);
         let bare = Session::new(SessionData {
-            id: object.id,
-            user_id: object.user_id.clone(),
-            client_id: Some(object.client_id.clone()),
-            status: object.status.clone(),
-            organization: organization.clone().map(|id| Organization {
+            id: told.id,
+            user_id: told.user_id.clone(),
+            client_id: Some(told.client_id.clone()),
+            status: told.status.clone(),
+            organization: told.organization_id.clone().map(|id| Organization {
                 id,
                 ..Organization::default()
             }),
-            actor: object.actor.as_ref().and_then(actor),
+            actor: told.actor,
             factor_ages: None,
             plan: None,
             features: Vec::new(),
@@ -382,14 +426,27 @@ impl SessionFacts {
             claims: None,
         });
         Self {
-            user_id: object.user_id,
-            client_id: object.client_id,
-            status: object.status,
-            organization_id: organization,
+            user_id: told.user_id,
+            client_id: told.client_id,
+            status: told.status,
+            organization_id: told.organization_id,
             expire_at,
-            abandon_at: Timestamp::from_millis(object.abandon_at),
+            abandon_at: Timestamp::from_millis(told.abandon_at),
             asked,
             bare,
+        }
+    }
+
+    fn told(&self) -> Told {
+        Told {
+            id: self.bare.id().to_owned(),
+            user_id: self.user_id.clone(),
+            client_id: self.client_id.clone(),
+            status: self.status.clone(),
+            organization_id: self.organization_id.clone(),
+            actor: self.bare.actor().cloned(),
+            expire_at: self.expire_at.as_millis(),
+            abandon_at: self.abandon_at.as_millis(),
         }
     }
 }
@@ -423,17 +480,4 @@ impl BareBudget {
         }
         self.used.fetch_add(1, Ordering::Relaxed) < BARE_LOOKUPS_PER_SECOND
     }
-}
-
-// An actor of a shape that we do not know is an actor all the same: never "nobody".
-fn actor(value: &Value) -> Option<Actor> {
-    if value.is_null() {
-        return None;
-    }
-    let known = serde_json::from_value(value.clone()).ok();
-    Some(known.unwrap_or_else(|| Actor {
-        sub: String::new(),
-        iss: None,
-        sid: None,
-    }))
 }

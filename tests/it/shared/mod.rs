@@ -1,6 +1,7 @@
 //! Replicas that share a Redis.
 
 mod revocations;
+mod sessions;
 mod settings;
 
 use std::{
@@ -10,7 +11,7 @@ use std::{
 };
 
 use clerk_gateway::sandbox::Sandbox;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     support::{
@@ -21,11 +22,14 @@ use crate::{
     webhooks::{Delivery, KEY, PATH, secret},
 };
 
-/// One that only the gateway itself judges, and one that is asked about at Clerk and minted for.
+/// One that only the gateway itself judges, and two whose sessions are asked about at Clerk.
 const ROUTES: &str = r#"
 [[route]]
 path = "/plain/*"
 verify = "networkless"
+
+[[route]]
+path = "/asked/*"
 
 [[route]]
 path = "/token/*"
@@ -75,6 +79,7 @@ impl Fleet {
         let text = format!(
             "[clerk]\npublishable_key = \"{}\"\napi_url = \"{}\"\n\
              [server]\nlisten = \"{address}\"\nadmin = \"{admin}\"\n\
+             [cache]\nsession_ttl = \"3s\"\n\
              [webhooks]\nsecret_files = [{webhook_secret:?}]\n\
              [shared]\nurl = \"{}\"\n{lines}\n\
              [[upstream]]\nname = \"app\"\nurl = \"http://{}\"\n{ROUTES}",
@@ -101,6 +106,12 @@ impl Fleet {
         for replica in &self.replicas {
             eventually("redis is connected", || replica.is_up());
         }
+    }
+
+    /// Has the first replica hear that the user is banned.
+    fn ban_by_webhook(&self) {
+        let ban = ban(self.sandbox.user_id());
+        assert_eq!(self.replicas[0].deliver(&ban), 204);
     }
 
     fn new_session(&self) -> (String, String) {
@@ -180,6 +191,11 @@ impl Replica {
         assert!(head.starts_with(b"HTTP/1.1 101 "));
         client
     }
+}
+
+/// A user's ban, as Clerk tells of it.
+fn ban(user_id: &str) -> Delivery {
+    Delivery::of("user.updated", json!({ "id": user_id, "banned": true }))
 }
 
 fn eventually(what: &str, is_so: impl Fn() -> bool) {

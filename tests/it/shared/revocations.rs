@@ -1,17 +1,7 @@
 use std::io::Read;
 
-use serde_json::json;
-
-use super::{Fleet, eventually};
-use crate::{
-    support::process::{get, status_of},
-    webhooks::Delivery,
-};
-
-/// A user's ban, as Clerk tells of it.
-fn ban(user_id: &str) -> Delivery {
-    Delivery::of("user.updated", json!({ "id": user_id, "banned": true }))
-}
+use super::{Fleet, ban, eventually};
+use crate::support::process::{get, status_of};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server; tests/run installs it"]
@@ -132,7 +122,8 @@ async fn what_no_replica_wrote_is_ignored_and_counted() {
         "{{\"at\":1,\"revoked\":{{\"session\":{{\"id\":\"{session}\",\"end\":\"revoked\"}}}}}}"
     );
     fleet.replicas[0].deliver(&ban("user_other"));
-    let [stream] = fleet.redis.keys().try_into().unwrap();
+    let mut keys = fleet.redis.keys().into_iter();
+    let stream = keys.find(|key| key.ends_with(":revocations")).unwrap();
     for field in ["m", "other"] {
         fleet.redis.cli(&["XADD", &stream, "*", field, &forged]);
     }
@@ -162,7 +153,7 @@ async fn whoever_reads_redis_learns_no_token_and_no_id() {
     fleet.replicas[0].revoke(&session);
     fleet.replicas[1].comes_to_refuse(&token, "session-revoked");
     let keys = fleet.redis.keys();
-    assert!(!keys.is_empty());
+    assert!(keys.len() > 1, "{keys:?}");
     let mut all = keys.join("\n");
     for key in &keys {
         all.push_str(&fleet.redis.cli(&["--no-raw", "DUMP", key]));
