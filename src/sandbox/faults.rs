@@ -23,6 +23,8 @@ pub enum Outage {
     Dropped,
     /// Every answer is 503 `service_unavailable`.
     Unavailable,
+    /// Every answer breaks off in the middle of its body, though what was asked is done.
+    BrokenOff,
 }
 
 /// What a single request meets.
@@ -30,6 +32,7 @@ pub enum Outage {
 pub(crate) struct Fate {
     pub(crate) latency: Duration,
     pub(crate) failure: Option<Failure>,
+    pub(crate) breaks_off: bool,
     pub(crate) verify_is_gone: bool,
 }
 
@@ -46,6 +49,7 @@ struct Trouble {
     error_status: u16,
     error_debt: f64,
     unavailable: bool,
+    breaks_off: bool,
     rate_limited: Option<Duration>,
     verify_is_gone: bool,
     only: Vec<String>,
@@ -70,7 +74,10 @@ impl Faults {
     pub fn outage(&self, outage: Option<Outage>) {
         self.cut_off
             .store(outage == Some(Outage::Dropped), Ordering::SeqCst);
-        self.change(|trouble| trouble.unavailable = outage == Some(Outage::Unavailable));
+        self.change(|trouble| {
+            trouble.unavailable = outage == Some(Outage::Unavailable);
+            trouble.breaks_off = outage == Some(Outage::BrokenOff);
+        });
     }
 
     /// Answers every request with 429 and this `Retry-After`, or with `None` no longer.
@@ -83,7 +90,7 @@ impl Faults {
         self.change(|trouble| trouble.verify_is_gone = gone);
     }
 
-    /// Limits latency, errors and 429 to these operations, as in `GetSession`; none: all.
+    /// Limits latency, errors, outages that answer and 429 to these operations, as in `GetSession`; none: all.
     pub fn only(&self, operations: &[&str]) {
         self.change(|trouble| {
             trouble.only = operations.iter().map(|&name| name.to_owned()).collect();
@@ -124,6 +131,7 @@ impl Trouble {
         Fate {
             latency: self.latency,
             failure: self.failure(),
+            breaks_off: self.breaks_off,
             verify_is_gone,
         }
     }

@@ -65,6 +65,20 @@ async fn an_outage_cuts_kept_alive_connections_too() {
 }
 
 #[tokio::test]
+async fn an_answer_can_break_off_in_the_middle_of_its_body() {
+    let sandbox = start().await;
+    sandbox.faults().outage(Some(Outage::BrokenOff));
+    let url = format!("{}/.well-known/jwks.json", sandbox.url());
+    let client = reqwest::Client::new();
+    let answer = client.get(&url).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert!(answer.bytes().await.is_err());
+    sandbox.faults().outage(None);
+    let answer = client.get(&url).send().await.unwrap();
+    assert!(answer.bytes().await.is_ok());
+}
+
+#[tokio::test]
 async fn a_dropped_sandbox_serves_no_more() {
     let sandbox = start().await;
     let url = format!("{}/.well-known/jwks.json", sandbox.url());

@@ -1,17 +1,22 @@
 //! What every operation passes first: the count, faults, version, key, rate limit.
 
-use std::sync::Arc;
+use std::{io, sync::Arc, time::Duration};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::{
+    body::{Body, to_bytes},
     extract::{Request, State},
     middleware::Next,
     response::Response,
 };
+use futures_util::{StreamExt, stream};
 use http::{HeaderMap, Uri, header};
 
 use super::{error::ApiError, query::Query};
 use crate::sandbox::{backend::Backend, faults::Failure, tokens::TokenVersion};
+
+/// How long the half of an answer that breaks off has to get out.
+const FLUSH: Duration = Duration::from_millis(5);
 
 /// Backend API versions, oldest first.
 const VERSIONS: [&str; 6] = [
@@ -99,7 +104,27 @@ pub(crate) async fn pass(
         http.status = response.status().as_u16(),
         "the sandbox answered"
     );
-    Ok(response)
+    match fate.breaks_off {
+        true => Ok(broken_off(response).await),
+        false => Ok(response),
+    }
+}
+
+/// Leaves the head as it is, and of the body the first half; then the connection ends.
+async fn broken_off(response: Response) -> Response {
+    let (mut head, body) = response.into_parts();
+    // Bodies of the sandbox are whole in memory.
+    let mut half = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    head.headers
+        .insert(header::CONTENT_LENGTH, half.len().into());
+    half.truncate(half.len() / 2);
+    let end = async {
+        // The half has to be on its way: hyper drops what it holds when a body fails.
+        tokio::time::sleep(FLUSH).await;
+        Err(io::Error::from(io::ErrorKind::ConnectionReset))
+    };
+    let body = stream::iter([Ok(half)]).chain(stream::once(end));
+    Response::from_parts(head, Body::from_stream(body))
 }
 
 fn version_of(headers: &HeaderMap, uri: &Uri) -> Result<ApiVersion, ApiError> {
