@@ -208,7 +208,7 @@ where
             Recall::Missing => {}
         }
         let stale = self.stale(&key, now, staleness);
-        match self.flights.is_under_way(&key) {
+        match self.is_fetching(&key) {
             true => (self.options.coalesced)(),
             false => (self.options.missed)(),
         }
@@ -238,6 +238,11 @@ where
                 }
             }
         }
+    }
+
+    /// Tells whether `key` is being fetched, so that who asks for it joins that.
+    pub(crate) fn is_fetching(&self, key: &K) -> bool {
+        self.flights.is_under_way(key)
     }
 
     /// Drops the entry for `key`.

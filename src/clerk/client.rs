@@ -116,7 +116,6 @@ impl Client {
     }
 
     /// Tells whether Clerk refused the secret key when it was last sent.
-    #[cfg(feature = "gateway")]
     pub(crate) fn is_key_refused(&self) -> bool {
         self.0.api.is_key_refused() || self.0.jwks.is_key_refused()
     }

@@ -141,9 +141,14 @@ impl Error {
         }
     }
 
-    /// Tells whether Clerk knows no such thing (404).
+    /// Tells whether Clerk knows no such thing: a 404 in its own words, and not one of a proxy before it.
     pub fn is_not_found(&self) -> bool {
-        self.status() == Some(404)
+        self.status() == Some(404) && self.is_clerks_word()
+    }
+
+    /// Tells whether Clerk itself, in the form of its errors, refuses what was asked.
+    pub(crate) fn is_clerks_word(&self) -> bool {
+        self.code().is_some() && self.status().is_some_and(|status| status < 500)
     }
 
     /// Tells whether it is the JWT template that Clerk does not know (404).

@@ -16,6 +16,9 @@ use crate::time::{Clock, Timestamp};
 /// Over how long the waiting calls spread when the gate opens.
 const SPREAD: Duration = Duration::from_millis(200);
 
+/// A call that has waited still has so long to be made: else it would fail as if Clerk were slow.
+const LEAST_LEFT: Duration = Duration::from_millis(500);
+
 /// Clerk counts calls over this many seconds.
 const WINDOW: i64 = 10;
 
@@ -74,7 +77,7 @@ impl Gate {
     ///
     /// # Errors
     ///
-    /// [`Error::RateLimited`], at once, where it opens after `deadline`.
+    /// [`Error::RateLimited`], at once, where it opens after `deadline` or hardly before it.
     pub(super) async fn pass(&self, deadline: Instant) -> Result<(), Error> {
         loop {
             let closed = self.closed_for();
@@ -83,7 +86,7 @@ impl Gate {
                 return Ok(());
             }
             let wait = closed + jitter(SPREAD);
-            if wait >= deadline.saturating_duration_since(Instant::now()) {
+            if wait + LEAST_LEFT >= deadline.saturating_duration_since(Instant::now()) {
                 return Err(Error::RateLimited {
                     retry_after: closed,
                     refusal: None,
@@ -128,6 +131,13 @@ mod tests {
         assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));
         clock.advance(Duration::from_secs(60));
         assert!(gate.pass(in_five_seconds()).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_that_leaves_no_time_for_the_call_fails_at_once() {
+        let gate = Gate::new(Clock::manual(Timestamp::from_secs(1_000)));
+        gate.close_for(Duration::from_millis(4_600));
+        assert!(gate.pass(in_five_seconds()).await.is_err());
     }
 
     #[tokio::test(start_paused = true)]

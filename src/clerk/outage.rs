@@ -53,8 +53,9 @@ impl FetchError for Error {
         match Outage::of(self) {
             Outage::KeyRefused => Excuse::Ends,
             Outage::RateLimited(_) => Excuse::Continues,
-            Outage::Unavailable if self.is_unavailable() => Excuse::Starts,
-            Outage::Unavailable => Excuse::Ends,
+            Outage::Unavailable if self.is_clerks_word() => Excuse::Ends,
+            // Whatever else answers in its place, Clerk has not been heard.
+            Outage::Unavailable => Excuse::Starts,
         }
     }
 }

@@ -126,7 +126,6 @@ impl Transport {
     }
 
     /// Tells whether Clerk refused the secret key when it was last sent.
-    #[cfg(feature = "gateway")]
     pub(super) fn is_key_refused(&self) -> bool {
         self.key_refused.load(Ordering::Relaxed)
     }
@@ -201,8 +200,11 @@ impl Transport {
         let status = response.status();
         let retry_after = retry_after(response.headers(), self.clock.now());
         let ray = text(response.headers(), "cf-ray");
-        // The status says enough where the body cannot be read.
-        let body = read(response, MAX_BODY).await.unwrap_or_default();
+        let body = match read(response, MAX_BODY).await {
+            Ok(body) => body,
+            Err(error) if needs_words(status) => return error,
+            Err(_) => Bytes::new(),
+        };
         let errors = errors(&body);
         let refusal = Box::new(Refusal {
             status: status.as_u16(),
@@ -262,6 +264,15 @@ async fn read(mut response: Response, limit: usize) -> Result<Bytes, Error> {
         body.extend_from_slice(&chunk);
     }
     Ok(body.freeze())
+}
+
+/// Tells whether only its body says what a refusal means: what is not known, and whose fault it is.
+fn needs_words(status: StatusCode) -> bool {
+    let says_enough = matches!(
+        status,
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS
+    );
+    status.is_client_error() && !says_enough
 }
 
 /// Reads Clerk's errors, whatever content type they came with; none where it is not its JSON.

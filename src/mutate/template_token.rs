@@ -297,9 +297,7 @@ impl TemplateTokenError {
             return Self::TemplateNotFound;
         }
         match Outage::of(error) {
-            Outage::Unavailable if error.status().is_some_and(|status| status < 500) => {
-                Self::SessionNotGood
-            }
+            Outage::Unavailable if error.is_clerks_word() => Self::SessionNotGood,
             outage => Self::Outage(outage),
         }
     }

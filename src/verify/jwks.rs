@@ -16,7 +16,7 @@ use super::{
     loaded_keys::LoadedKeys,
 };
 use crate::{
-    cache::{Excuse, FetchError, Flight, Flights},
+    cache::{Excuse, Failure, FetchError, Flight, Flights},
     clerk::{Client, Error, PublicJwks, outage::Outage},
     telemetry::metrics,
     time::Timestamp,
@@ -41,6 +41,8 @@ pub(crate) struct RemoteKeys {
     unknown_kid_at: AtomicI64,
     /// No fetch in the background before this, in milliseconds.
     retry_at: AtomicI64,
+    /// Why the last fetch brought nothing: which keys there are now is then not known.
+    failed: ArcSwapOption<Outage>,
 }
 
 /// Where a JWKS is fetched.
@@ -57,6 +59,8 @@ pub(crate) enum JwksEndpoint {
 pub(crate) enum KeysError {
     #[error("the JWKS could not be fetched")]
     Fetch(#[source] Error),
+    #[error("the JWKS could not be fetched a moment ago: {0}")]
+    FailedBefore(Outage),
     #[error("the JWKS is not usable")]
     Unusable(#[source] KeyError),
 }
@@ -70,6 +74,7 @@ impl RemoteKeys {
             generations: AtomicU64::new(0),
             unknown_kid_at: AtomicI64::new(i64::MIN),
             retry_at: AtomicI64::new(i64::MIN),
+            failed: ArcSwapOption::empty(),
         }
     }
 
@@ -85,21 +90,27 @@ impl RemoteKeys {
         Some(keys)
     }
 
-    /// Fetches the keys again for a `kid` that they do not have; `None` where that may not be
-    /// asked (again) yet. Whoever finds a fetch under way joins it.
-    pub(crate) fn fly_for_unknown_kid(
+    /// Fetches the keys again for a `kid` that they do not have, joining a fetch under way; `None` where they are
+    /// known to be the present ones: they came within the cooldown.
+    pub(crate) async fn load_for_unknown_kid(
         self: &Arc<Self>,
         now: Timestamp,
-    ) -> Option<Flight<Arc<LoadedKeys>, KeysError>> {
+    ) -> Option<Result<Arc<LoadedKeys>, Failure<KeysError>>> {
         let may = self.flights.is_under_way(&())
             || takes(&self.unknown_kid_at, now, UNKNOWN_KID_COOLDOWN);
-        may.then(|| self.fly(now))
+        if may {
+            return Some(self.fly(now).landed().await);
+        }
+        let failed = self.failed.load_full()?;
+        let error = Arc::new(KeysError::FailedBefore(*failed));
+        Some(Err(Failure::Failed(error)))
     }
 
-    /// Tells whether an unknown `kid` is a reason to ask now.
-    pub(crate) fn may_ask_for_unknown_kid(&self, now: Timestamp) -> bool {
+    /// Tells whether the keys at hand may lack a `kid` that there is.
+    pub(crate) fn may_lack_a_kid(&self, now: Timestamp) -> bool {
         self.flights.is_under_way(&())
             || self.unknown_kid_at.load(Ordering::Relaxed) <= now.as_millis()
+            || self.failed.load().is_some()
     }
 
     /// Fetches the keys, or joins the fetch under way.
@@ -110,10 +121,12 @@ impl RemoteKeys {
             .join((), fetch, move |(), landed| match landed {
                 Ok(keys) => {
                     metrics::jwks_refresh("ok");
+                    keeper.failed.store(None);
                     keeper.loaded.store(Some(keys));
                 }
                 Err(error) => {
                     metrics::jwks_refresh("failed");
+                    keeper.failed.store(Some(Arc::new(error.outage())));
                     // Not knowing is no reason to refuse the next token with this `kid` for long.
                     let soon = now.plus(RETRY_AFTER).as_millis();
                     keeper.unknown_kid_at.fetch_min(soon, Ordering::Relaxed);
@@ -154,6 +167,7 @@ impl KeysError {
     pub(crate) fn outage(&self) -> Outage {
         match self {
             Self::Fetch(error) => Outage::of(error),
+            Self::FailedBefore(outage) => *outage,
             Self::Unusable(_) => Outage::Unavailable,
         }
     }

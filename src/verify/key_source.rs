@@ -64,16 +64,16 @@ impl KeySource {
         }
     }
 
-    /// Tells whether a `kid` that the keys lack is a reason to fetch them now.
+    /// Tells whether the keys at hand may lack a `kid` that there is.
     #[cfg_attr(
         not(feature = "client"),
         expect(unused_variables, reason = "fixed keys are timeless")
     )]
-    pub(crate) fn may_ask_for_unknown_kid(&self, now: Timestamp) -> bool {
+    pub(crate) fn may_lack_a_kid(&self, now: Timestamp) -> bool {
         match self {
             Self::Fixed(_) => false,
             #[cfg(feature = "client")]
-            Self::Remote(remote) => remote.may_ask_for_unknown_kid(now),
+            Self::Remote(remote) => remote.may_lack_a_kid(now),
         }
     }
 }
@@ -91,15 +91,14 @@ impl KeySource {
         }
     }
 
-    /// Fetches the keys again for a `kid` that they do not have; `None` where that may not be
-    /// asked (again) yet.
+    /// Fetches the keys again for a `kid` that they do not have; `None` where there are no others.
     pub(crate) async fn load_for_unknown_kid(
         &self,
         now: Timestamp,
     ) -> Option<Result<Arc<LoadedKeys>, Failure<KeysError>>> {
         match self {
             Self::Fixed(_) => None,
-            Self::Remote(remote) => Some(remote.fly_for_unknown_kid(now)?.landed().await),
+            Self::Remote(remote) => remote.load_for_unknown_kid(now).await,
         }
     }
 }

@@ -133,10 +133,15 @@ impl SessionStatuses {
             missed: || metrics::session_cache(CacheResult::Miss),
         };
         let gate = client.clone();
-        // A lookup that waits for our rate limit says nothing about Clerk.
-        let cache = Cache::new(options).judging_slowness(move || match gate.is_rate_limited() {
-            true => Excuse::Continues,
-            false => Excuse::Starts,
+        let cache = Cache::new(options).judging_slowness(move || {
+            if gate.is_key_refused() {
+                return Excuse::Ends;
+            }
+            // A lookup that waits for our rate limit says nothing about Clerk.
+            match gate.is_rate_limited() {
+                true => Excuse::Continues,
+                false => Excuse::Starts,
+            }
         });
         Arc::new(Self {
             client,
@@ -232,9 +237,9 @@ impl SessionStatuses {
         Ok(answer)
     }
 
-    /// Takes one lookup from the budget of bare session IDs.
-    pub(crate) fn may_look_up_bare(&self, now: Timestamp) -> bool {
-        self.bare_budget.take(now)
+    /// Takes one lookup from the budget of bare session IDs, unless the session is being looked up already.
+    pub(crate) fn may_look_up_bare(&self, session_id: &str, now: Timestamp) -> bool {
+        self.cache.is_fetching(&session_id.to_owned()) || self.bare_budget.take(now)
     }
 
     /// Asks for a session, or takes the answer that another replica was given.
@@ -312,7 +317,9 @@ impl SessionStatuses {
                 self.find(id, asked).await
             }
             Err(error) if error.is_not_found() => Ok(SessionAnswer::NotFound),
-            Err(error) if error.status() == Some(400) => Ok(SessionAnswer::NotVerified),
+            Err(error) if error.status() == Some(400) && error.is_clerks_word() => {
+                Ok(SessionAnswer::NotVerified)
+            }
             Err(error) => Err(error),
         }
     }

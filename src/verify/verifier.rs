@@ -110,7 +110,7 @@ impl Verifier {
     ) -> Option<Result<Arc<ProvenToken>, VerifyError>> {
         let keys = self.keys.at_hand(now)?;
         match self.prove_with(&keys, token, now) {
-            Err(TokenError::UnknownKey) if self.keys.may_ask_for_unknown_kid(now) => None,
+            Err(TokenError::UnknownKey) if self.keys.may_lack_a_kid(now) => None,
             proven => Some(proven.map_err(VerifyError::Token)),
         }
     }
@@ -307,7 +307,7 @@ impl Verifier {
         if let Some(answer) = statuses.recall(id, now, Staleness::Refuse) {
             return self.judge_bare(&answer, now);
         }
-        if !statuses.may_look_up_bare(now) {
+        if !statuses.may_look_up_bare(id, now) {
             return Err(VerifyError::Outage(Outage::RateLimited(None)));
         }
         let answer = statuses.get(id, None, now, Staleness::Refuse).await;

@@ -92,6 +92,22 @@ async fn after_a_rotation_new_tokens_pass_and_old_proofs_do_not() {
 }
 
 #[tokio::test]
+async fn while_keys_cannot_be_fetched_a_token_of_a_new_one_is_503_each_time() {
+    let stage = Stage::start().await;
+    let layer = networkless(stage.clerk());
+    assert_eq!(verdict(&layer, bearer(&stage.token())).await, passed());
+    stage.sandbox.rotate_key();
+    stage.sandbox.faults().outage(Some(Outage::Unavailable));
+    for _ in 0..3 {
+        let during = verdict(&layer, bearer(&stage.token())).await;
+        assert_eq!(during, refused(503, "clerk-unavailable"));
+    }
+    stage.sandbox.faults().clear();
+    stage.pass(1);
+    assert_eq!(verdict(&layer, bearer(&stage.token())).await, passed());
+}
+
+#[tokio::test]
 async fn old_keys_serve_while_they_cannot_be_fetched_again_up_to_a_bound() {
     let stage = Stage::start().await;
     let layer = networkless(stage.clerk());

@@ -4,11 +4,12 @@
 use std::{sync::Arc, time::Duration};
 
 use clerk_gateway::{
-    Clerk, SessionLayer, SessionStatus, Timestamp,
+    Clerk, ClerkBuilder, SessionLayer, SessionStatus, Timestamp,
     sandbox::Outage,
     verify::{OnUnavailable, Operation, VerifyMode},
 };
 use http::StatusCode;
+use wiremock::{Mock, MockServer, ResponseTemplate, matchers};
 
 use crate::support::*;
 
@@ -302,4 +303,84 @@ async fn a_bare_session_id_is_never_served_stale_and_its_lookups_have_a_budget()
         limited += usize::from(verdict(&layer, request).await.1 == "clerk-rate-limited");
     }
     assert_eq!(limited, 15);
+}
+
+#[tokio::test]
+async fn those_who_wait_for_one_lookup_of_a_bare_session_id_spend_one_of_the_budget() {
+    let stage = Stage::start().await;
+    let layer = SessionLayer::builder(stage.clerk())
+        .session_id_header("x-session-id")
+        .session_id_callers(["127.0.0.1/32"])
+        .peer(|_| "127.0.0.1".parse().ok())
+        .build()
+        .unwrap();
+    let layer = Arc::new(layer);
+    let calls: Vec<_> = (0..20)
+        .map(|_| {
+            let (layer, id) = (Arc::clone(&layer), stage.sandbox.session_id().to_owned());
+            tokio::spawn(async move { verdict(&layer, with("x-session-id", &id)).await })
+        })
+        .collect();
+    for call in calls {
+        assert_eq!(call.await.unwrap(), passed());
+    }
+    assert_eq!(stage.lookups(), 1);
+}
+
+/// A Clerk that is not: something in its place that answers everything alike.
+async fn in_clerks_place(stage: &Stage, answer: ResponseTemplate) -> (MockServer, ClerkBuilder) {
+    let server = MockServer::start().await;
+    let all = Mock::given(matchers::any()).respond_with(answer);
+    all.mount(&server).await;
+    let clerk = Clerk::builder()
+        .issuer(stage.sandbox.issuer())
+        .secret_key(stage.sandbox.secret_key())
+        .jwt_key(stage.sandbox.jwt_key())
+        .api_url(server.uri())
+        .clock(stage.clock.clone());
+    (server, clerk)
+}
+
+#[tokio::test]
+async fn what_a_proxy_in_clerks_place_says_of_a_session_is_no_verdict() {
+    let stage = Stage::start().await;
+    let html = "<html>Not here</html>";
+    for answer in [
+        ResponseTemplate::new(200).set_body_string(html),
+        ResponseTemplate::new(302).insert_header("location", "/login"),
+        ResponseTemplate::new(400).set_body_string(html),
+        ResponseTemplate::new(404).set_body_string(html),
+        ResponseTemplate::new(404).set_body_string("{\"errors\":[]}"),
+        ResponseTemplate::new(410),
+    ] {
+        for operation in [Operation::Get, Operation::Verify] {
+            let (_server, clerk) = in_clerks_place(&stage, answer.clone()).await;
+            let clerk = clerk.operation(operation).build().unwrap();
+            let verdict = verdict(&layer(clerk), bearer(&stage.token())).await;
+            assert_eq!(verdict, refused(503, "clerk-unavailable"), "{answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn half_an_answer_is_no_verdict() {
+    let stage = Stage::start().await;
+    let layer = layer(stage.clerk());
+    let id = stage.sandbox.session_id();
+    let stranger = stage
+        .sandbox
+        .mint_with(id, |_, claims| claims["sid"] = "sess_unknown".into());
+    let tokens = [stage.token(), stranger];
+    let faults = stage.sandbox.faults();
+    faults.only(&["GetSession"]);
+    faults.outage(Some(Outage::BrokenOff));
+    for token in &tokens {
+        let during = verdict(&layer, bearer(token)).await;
+        assert_eq!(during, refused(503, "clerk-unavailable"));
+    }
+    faults.clear();
+    let [known, stranger] = tokens.each_ref().map(|token| bearer(token));
+    assert_eq!(verdict(&layer, known).await, passed());
+    let after = verdict(&layer, stranger).await;
+    assert_eq!(after, refused(401, "session-not-found"));
 }

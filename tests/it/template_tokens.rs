@@ -168,3 +168,18 @@ async fn a_revoked_session_gets_no_token() {
     let verdict = verdict(&layer, bearer(&credential)).await;
     assert_eq!(verdict, refused(401, "session-revoked"));
 }
+
+#[tokio::test]
+async fn half_a_refusal_to_mint_blames_neither_template_nor_session() {
+    let stage = Stage::start().await;
+    let layer = SessionLayer::builder(stage.clerk()).template_token("missing");
+    let layer = layer.build().unwrap();
+    let faults = stage.sandbox.faults();
+    faults.only(&["CreateSessionTokenFromTemplate"]);
+    faults.outage(Some(Outage::BrokenOff));
+    let during = verdict(&layer, bearer(&stage.token())).await;
+    assert_eq!(during, refused(503, "clerk-unavailable"));
+    faults.clear();
+    let after = verdict(&layer, bearer(&stage.token())).await;
+    assert_eq!(after, refused(500, "template-not-found"));
+}

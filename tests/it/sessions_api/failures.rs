@@ -90,14 +90,10 @@ async fn only_reading_is_repeated_after_a_5xx() {
 
 #[tokio::test]
 async fn a_refusal_is_not_repeated() {
-    let server = answering(ResponseTemplate::new(404)).await;
-    assert!(
-        sessions(&server)
-            .get("sess_1")
-            .await
-            .unwrap_err()
-            .is_not_found()
-    );
+    let body = r#"{"errors":[{"code":"resource_not_found","message":"Session not found"}]}"#;
+    let server = answering(ResponseTemplate::new(404).set_body_string(body)).await;
+    let error = sessions(&server).get("sess_1").await.unwrap_err();
+    assert!(error.is_not_found());
     assert_eq!(count(&server).await, 1);
 }
 
