@@ -39,6 +39,7 @@ mod logs;
 mod neighbours;
 mod nginx;
 mod otlp;
+mod outages;
 mod outputs;
 mod readme;
 mod refusal_forms;
