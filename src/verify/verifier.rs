@@ -111,7 +111,23 @@ impl Verifier {
         let keys = self.keys.at_hand(now)?;
         match self.prove_with(&keys, token, now) {
             Err(TokenError::UnknownKey) if self.keys.may_lack_a_kid(now) => None,
+            Err(TokenError::UnknownKey) => Some(self.prove_with_newer(&keys, token, now)),
             proven => Some(proven.map_err(VerifyError::Token)),
+        }
+    }
+
+    /// Proves with keys that have come since `keys` were looked at: the fetch that brought them is over, so that
+    /// nothing else says that there are others.
+    fn prove_with_newer(
+        &self,
+        keys: &LoadedKeys,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Arc<ProvenToken>, VerifyError> {
+        let newer = self.keys.at_hand(now);
+        match newer.filter(|newer| newer.generation != keys.generation) {
+            Some(newer) => Ok(self.prove_with(&newer, token, now)?),
+            None => Err(TokenError::UnknownKey.into()),
         }
     }
 
@@ -243,7 +259,7 @@ impl Verifier {
             proven => return Ok(proven?),
         }
         match self.keys.load_for_unknown_kid(now).await {
-            None => Err(TokenError::UnknownKey.into()),
+            None => self.prove_with_newer(&keys, token, now),
             Some(newer) => {
                 let newer = newer.map_err(keys_outage)?;
                 Ok(self.prove_with(&newer, token, now)?)
