@@ -170,7 +170,7 @@ fn serve(sandbox: &Sandbox, file: &Path, setting: Setting) -> Command {
     command.args(["serve", "-c"]).arg(file);
     command.env("CLERK_SECRET_KEY", sandbox.secret_key());
     if let Some(file) = setting.clock {
-        let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+        let library = "/usr/$LIB/faketime/libfaketimeMT.so.1";
         command.env("LD_PRELOAD", library);
         command.env("FAKETIME_TIMESTAMP_FILE", file);
         command.env("FAKETIME_CACHE_DURATION", "1");
