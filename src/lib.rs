@@ -48,7 +48,7 @@
 //! | `decision` | answers other programs by the same stages: their question in, their answer out |
 //! | `proxy` | sends it on, and joins what is upgraded; knows nothing of authentication |
 //! | `limit` | how much of anything one client may take |
-//! | `shared` | what replicas tell each other by way of Redis, and what a stranger there may read and write: nothing |
+//! | `shared` | what replicas tell each other and leave for each other in Redis, of no use to a stranger there |
 //!
 //! `rule` runs the stages from credential to template token for one route or layer; [`layer`] does so as tower
 //! middleware, `pipeline` (the file to read first) for the gateway, with request and route before and the managed headers after.

@@ -23,8 +23,8 @@ use moka::{Expiry, sync};
 use tokio::time::timeout;
 
 #[cfg(feature = "redis")]
-pub(crate) use commons::{Awaited, Look, Owner, Spot};
-pub(crate) use commons::{Claim, Commons, Found, find};
+pub(crate) use commons::{Awaited, Look, Owner};
+pub(crate) use commons::{Claim, Commons, Found, Spot, find};
 pub(crate) use flight::{Failure, Flight, Flights};
 
 use crate::time::Timestamp;

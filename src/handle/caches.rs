@@ -85,6 +85,7 @@ impl Caches {
                 clock.clone(),
                 Arc::clone(statuses),
                 Arc::clone(revocations),
+                commons.cloned(),
                 settings.template_tokens,
             )
         });

@@ -8,6 +8,8 @@ pub(crate) mod hasura_roles;
 pub(crate) mod managed_headers;
 #[cfg(feature = "gateway")]
 pub(crate) mod role_wish;
+#[cfg(feature = "client")]
+mod shared_token;
 #[cfg(feature = "gateway")]
 pub(crate) mod strip_prefix;
 #[cfg(feature = "client")]

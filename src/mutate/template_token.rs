@@ -8,10 +8,14 @@ use serde::Deserialize;
 
 #[cfg(feature = "gateway")]
 use super::hasura_roles::HasuraRoles;
-use super::token_key::{TokenKey, TokenQuery};
+use super::{
+    shared_token,
+    token_key::{TokenKey, TokenQuery},
+};
 use crate::{
     cache::{
-        Cache, CacheOptions, Excuse, Failure, FetchError, Fetched, Lifetime, Recall, Staleness,
+        self, Cache, CacheOptions, Claim, Commons, Excuse, Failure, FetchError, Fetched, Found,
+        Lifetime, Recall, Staleness,
     },
     clerk::{Client, Error, outage::Outage},
     revocation::{Epoch, Proven, Revocations, Revoked, Subject},
@@ -20,6 +24,9 @@ use crate::{
     time::{Clock, Timestamp},
     verify::session_status::{SessionAnswer, SessionStatuses},
 };
+
+/// Another replica's mint is waited for this long, then Clerk is asked here too.
+const SHARED_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A JWT that Clerk minted from the session and a JWT template, for a service downstream.
 ///
@@ -85,6 +92,8 @@ pub(crate) struct TemplateTokens {
     clock: Clock,
     statuses: Arc<SessionStatuses>,
     revocations: Arc<Revocations>,
+    /// `None`: there are no other replicas.
+    commons: Option<Arc<dyn Commons>>,
     cache: Arc<Cache<TokenKey, TemplateToken, TemplateTokenError>>,
 }
 
@@ -155,6 +164,7 @@ impl TemplateTokens {
         clock: Clock,
         statuses: Arc<SessionStatuses>,
         revocations: Arc<Revocations>,
+        commons: Option<Arc<dyn Commons>>,
         capacity: u64,
     ) -> Arc<Self> {
         // Never stale: a token past its time is of no use to the upstream.
@@ -170,6 +180,7 @@ impl TemplateTokens {
             clock,
             statuses,
             revocations,
+            commons,
             cache: Arc::new(Cache::new(options)),
         })
     }
@@ -242,10 +253,59 @@ impl TemplateTokens {
         }
     }
 
+    /// Mints a token, or takes the one that another replica has minted.
     async fn mint(
         self: Arc<Self>,
         session: Session,
         request: Arc<TokenRequest>,
+        now: Timestamp,
+    ) -> Result<Fetched<TemplateToken>, TemplateTokenError> {
+        let spot = |commons: &dyn Commons| shared_token::spot(commons, &session, &request);
+        let take = |text: &[u8]| self.take(text, &session, &request, now);
+        match cache::find(self.commons.as_ref(), spot, SHARED_PATIENCE, take).await {
+            Found::There(fetched) => Ok(fetched),
+            Found::Fetch(claim) => {
+                let fetched = self.mint_here(&session, &request, now).await?;
+                leave(claim, &fetched, &session, now);
+                Ok(fetched)
+            }
+        }
+    }
+
+    /// Takes another replica's token while it need not be refreshed and no revocation concerns it.
+    fn take(
+        &self,
+        text: &[u8],
+        session: &Session,
+        request: &TokenRequest,
+        now: Timestamp,
+    ) -> Option<Fetched<TemplateToken>> {
+        let (jwt, asked_at) = shared_token::decode(text, session, now)?;
+        let origin = Origin {
+            user_id: session.user_id().into(),
+            asked: Epoch::FIRST,
+        };
+        let token = TemplateToken::read(jwt, origin, now).ok()?;
+        self.judge(&token, session).ok()?;
+        let lifetime = lifetime(asked_at, token.expires_at(), request.max_age);
+        (now < lifetime.refresh_at).then_some(Fetched {
+            value: token,
+            lifetime,
+        })
+    }
+
+    /// Refuses a token that a known revocation concerns.
+    fn judge(&self, token: &TemplateToken, session: &Session) -> Result<(), Revoked> {
+        let organization = session.organization();
+        let organization = organization.map(|organization| organization.id.as_str());
+        let subject = token.subject(session.id(), organization);
+        self.revocations.judge(&subject, self.clock.now())
+    }
+
+    async fn mint_here(
+        &self,
+        session: &Session,
+        request: &TokenRequest,
         now: Timestamp,
     ) -> Result<Fetched<TemplateToken>, TemplateTokenError> {
         let origin = Origin {
@@ -259,13 +319,10 @@ impl TemplateTokens {
             .map_err(|error| TemplateTokenError::of(&error))?;
         if request.organization == OrganizationRule::Same {
             // After minting: before it, a switch in between would go unseen.
-            self.check_organization(&session, now).await?;
+            self.check_organization(session, now).await?;
         }
         let token = TemplateToken::read(minted.jwt, origin, now)?;
-        let organization = session.organization();
-        let organization = organization.map(|organization| organization.id.as_str());
-        let subject = token.subject(session.id(), organization);
-        self.revocations.judge(&subject, self.clock.now())?;
+        self.judge(&token, session)?;
         let lifetime = lifetime(now, token.expires_at(), request.max_age);
         Ok(Fetched {
             value: token,
@@ -333,6 +390,15 @@ impl fmt::Debug for TemplateTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TemplateTokens").finish_non_exhaustive()
     }
+}
+
+/// Leaves a token for the other replicas until it is to be refreshed.
+fn leave(claim: Claim, fetched: &Fetched<TemplateToken>, session: &Session, now: Timestamp) {
+    let ttl = fetched.lifetime.refresh_at.since(now);
+    claim.put(
+        shared_token::encode(fetched.value.as_str(), session, now),
+        ttl,
+    );
 }
 
 fn secret_value(text: String) -> Result<HeaderValue, TemplateTokenError> {
