@@ -37,6 +37,9 @@ use crate::{
 /// Histograms are folded this often.
 const UPKEEP: Duration = Duration::from_secs(5);
 
+/// A Redis that does not answer holds a start up for so long.
+const CATCHING_UP: Duration = Duration::from_secs(2);
+
 /// What is cached of revoked sessions is dropped this often at most.
 const FORGETTING: Duration = Duration::from_secs(1);
 
@@ -146,16 +149,14 @@ pub(super) fn start(setup: Setup, args: Option<ConfigArgs>) -> Result<Running, S
     others.extend(share(&setup));
     let decisions = decisions.map(|socket| {
         let listener = Listener::plain("decision", socket, limits(&server));
-        tokio::spawn(serve(
-            listener,
-            Decisions::new(gateway.clone()),
-            drain.clone(),
-        ))
+        let serving = serve(listener, Decisions::new(gateway.clone()), drain.clone());
+        tokio::spawn(once_caught_up(gateway.clone(), serving))
     });
     let grpc = grpc.map(|socket| {
         let listener = Listener::h2c("decision-grpc", socket, limits(&server));
         let service = ExtAuthz::new(gateway.clone(), server.body_idle_timeout);
-        tokio::spawn(serve(listener, service, drain.clone()))
+        let serving = serve(listener, service, drain.clone());
+        tokio::spawn(once_caught_up(gateway.clone(), serving))
     });
     let transport = setup.transport.clone();
     let reload = reload(setup, args, &mut others);
@@ -179,7 +180,10 @@ pub(super) fn start(setup: Setup, args: Option<ConfigArgs>) -> Result<Running, S
         admin: admin_address,
         trigger,
         admin_trigger,
-        public: tokio::spawn(serve(listener, gateway, drain)),
+        public: tokio::spawn(once_caught_up(
+            gateway.clone(),
+            serve(listener, gateway, drain),
+        )),
         decisions: decisions.into_iter().chain(grpc).collect(),
         tunnels,
         others,
@@ -187,11 +191,20 @@ pub(super) fn start(setup: Setup, args: Option<ConfigArgs>) -> Result<Running, S
     })
 }
 
+/// Serves once this replica knows what the others have revoked, so that a restart passes nobody who was refused.
+async fn once_caught_up(gateway: Gateway, serving: impl Future<Output = Drained>) -> Drained {
+    let clerk = gateway.current().clerk.clone();
+    clerk.revocations().caught_up(CATCHING_UP).await;
+    serving.await
+}
+
 /// Begins to share with other replicas, where anything is shared.
 #[cfg(feature = "redis")]
 fn share(setup: &Setup) -> Option<JoinHandle<()>> {
     let shared = Arc::clone(setup.shared.as_ref()?);
     let clerk = setup.gateway.current().clerk.clone();
+    // Before anybody waits for what the others know.
+    clerk.revocations().share();
     Some(tokio::spawn(async move {
         shared.run(clerk.revocations(), clerk.clock()).await;
     }))

@@ -43,7 +43,8 @@ struct Waiting {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct State {
-    connected: bool,
+    /// `None`: that has not been tried yet.
+    connected: Option<bool>,
     left: u64,
 }
 
@@ -97,11 +98,12 @@ impl Outbox {
 
     /// Notes whether the others can be told just now.
     pub(crate) fn set_connected(&self, connected: bool) {
-        self.state.send_modify(|state| state.connected = connected);
+        self.state
+            .send_modify(|state| state.connected = Some(connected));
     }
 
     pub(crate) fn is_connected(&self) -> bool {
-        self.state.borrow().connected
+        self.state.borrow().connected == Some(true)
     }
 
     /// Waits until all that waits now has been told.
@@ -111,7 +113,7 @@ impl Outbox {
             waiting.left + waiting.queue.len() as u64
         };
         let mut state = self.state.subscribe();
-        let over = state.wait_for(|state| state.left >= end || !state.connected);
+        let over = state.wait_for(|state| state.left >= end || state.connected != Some(true));
         match timeout(bound, over).await {
             Ok(Ok(state)) if state.left >= end => Ok(()),
             _ => Err(NotTold),
@@ -133,6 +135,14 @@ impl Revocations {
         match self.outbox.get() {
             Some(outbox) => outbox.settled(bound).await,
             None => Ok(()),
+        }
+    }
+
+    /// Waits until this replica knows what the others have recorded, or has found that it cannot come to know it now.
+    pub(crate) async fn caught_up(&self, bound: Duration) {
+        if let Some(outbox) = self.outbox.get() {
+            let mut state = outbox.state.subscribe();
+            let _ = timeout(bound, state.wait_for(|state| state.connected.is_some())).await;
         }
     }
 

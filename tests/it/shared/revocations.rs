@@ -1,4 +1,4 @@
-use std::io::Read;
+use std::{io::Read, time::Instant};
 
 use super::{Fleet, ban, eventually};
 use crate::support::process::{get, status_of};
@@ -53,7 +53,41 @@ async fn a_replica_that_starts_later_knows_what_was_revoked_before() {
     eventually("it is told", || fleet.replicas[0].messages("said") == 1);
     drop(fleet.replicas.pop());
     fleet.add();
-    fleet.replicas[0].comes_to_refuse(&token, "session-revoked");
+    // The first request that it answers.
+    let verdict = fleet.replicas[0].verdict("/plain/x", &token);
+    assert_eq!(verdict, (401, "session-revoked".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server; tests/run installs it"]
+async fn a_replica_starts_without_redis_too() {
+    for signal in ["KILL", "STOP"] {
+        let mut fleet = Fleet::start(0).await;
+        fleet.redis.signal(signal);
+        fleet.add();
+        let (_, token) = fleet.new_session();
+        fleet.replicas[0].passes(&token);
+        assert!(!fleet.replicas[0].is_up());
+    }
+}
+
+/// Not a bound but a figure: from the answer of the one to the refusal by the other.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis-server; tests/run installs it"]
+async fn revocations_reach_the_other_replica_within_a_second() {
+    let fleet = Fleet::start(2).await;
+    let mut took = Vec::new();
+    for _ in 0..50 {
+        let (session, token) = fleet.new_session();
+        fleet.replicas[1].passes(&token);
+        fleet.replicas[0].revoke(&session);
+        let since = Instant::now();
+        fleet.replicas[1].comes_to_refuse(&token, "session-revoked");
+        took.push(since.elapsed());
+    }
+    took.sort();
+    println!("p50 {:?}, most {:?}", took[25], took[49]);
+    assert!(took[49].as_millis() < 1_000);
 }
 
 #[tokio::test(flavor = "multi_thread")]
