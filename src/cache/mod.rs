@@ -38,6 +38,8 @@ pub(crate) struct Lifetime {
     pub(crate) fresh_until: Timestamp,
     /// Until here it is served where a fetch cannot be had.
     pub(crate) stale_until: Timestamp,
+    /// Until here it is kept for whoever may stretch its freshness.
+    pub(crate) kept_until: Timestamp,
 }
 
 /// What a fetch brings.
@@ -70,6 +72,17 @@ pub(crate) enum Staleness {
     Refuse,
 }
 
+/// What a caller says of an active entry past its freshness, where asking is dear.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Stretch {
+    /// It is good for longer.
+    Serve,
+    /// It is good for longer, but refreshed in the background.
+    Refresh,
+    /// It is not.
+    Over,
+}
+
 /// What a cache holds for a key now.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum Recall<V> {
@@ -77,10 +90,25 @@ pub(crate) enum Recall<V> {
     Fresh(V),
     /// Serve it, and refresh it in the background: one caller at a time is told so.
     Due(V),
+    /// Serve it though it is past its freshness, as the caller would have it; `refresh` as with `Due`.
+    Stretched { value: V, refresh: bool },
     /// Serve it though it is past its freshness: nobody can be asked.
     Stale(V),
     /// Nothing that may be served without asking.
     Missing,
+}
+
+impl<V> Recall<V> {
+    /// Returns what may be served.
+    pub(crate) fn value(&self) -> Option<&V> {
+        match self {
+            Self::Fresh(value)
+            | Self::Due(value)
+            | Self::Stretched { value, .. }
+            | Self::Stale(value) => Some(value),
+            Self::Missing => None,
+        }
+    }
 }
 
 /// How a cache is set up.
@@ -131,6 +159,15 @@ impl Lifetime {
             refresh_at: fresh_until,
             fresh_until,
             stale_until: fresh_until.plus(stale),
+            kept_until: fresh_until,
+        }
+    }
+
+    /// Keeps it for so long, for those who may stretch its freshness.
+    pub(crate) fn kept_for(self, now: Timestamp, kept: Duration) -> Self {
+        Self {
+            kept_until: now.plus(kept),
+            ..self
         }
     }
 }
@@ -170,11 +207,25 @@ where
     where
         Q: Equivalent<K> + Hash + ?Sized,
     {
+        self.recall_or_stretch(key, now, staleness, |_| Stretch::Over)
+    }
+
+    /// As [`Cache::recall`]; `stretch` is asked about an entry past its freshness.
+    pub(crate) fn recall_or_stretch<Q>(
+        &self,
+        key: &Q,
+        now: Timestamp,
+        staleness: Staleness,
+        stretch: impl FnOnce(&V) -> Stretch,
+    ) -> Recall<V>
+    where
+        Q: Equivalent<K> + Hash + ?Sized,
+    {
         let Some(entry) = self.entries.get(key) else {
             return Recall::Missing;
         };
-        let wait = self.options.retry_after;
-        entry.recall(now, staleness, now.plus(wait))
+        let next = now.plus(self.options.retry_after);
+        entry.recall(now, staleness, next, stretch)
     }
 
     /// Refreshes `key` in the background, unless that is under way.
@@ -205,6 +256,7 @@ where
                 self.refresh(key, now, fetch);
                 return Ok(value);
             }
+            Recall::Stretched { value, .. } => return Ok(value),
             Recall::Missing => {}
         }
         let stale = self.stale(&key, now, staleness);
@@ -303,7 +355,13 @@ impl<V: Clone> Entry<V> {
         })
     }
 
-    fn recall(&self, now: Timestamp, staleness: Staleness, next: Timestamp) -> Recall<V> {
+    fn recall(
+        &self,
+        now: Timestamp,
+        staleness: Staleness,
+        next: Timestamp,
+        stretch: impl FnOnce(&V) -> Stretch,
+    ) -> Recall<V> {
         if now < self.lifetime.refresh_at.min(self.lifetime.fresh_until) {
             return Recall::Fresh(self.value.clone());
         }
@@ -311,6 +369,16 @@ impl<V: Clone> Entry<V> {
             return match self.takes_refresh(now, next) {
                 true => Recall::Due(self.value.clone()),
                 false => Recall::Fresh(self.value.clone()),
+            };
+        }
+        let stretch = match now < self.lifetime.kept_until {
+            true => stretch(&self.value),
+            false => Stretch::Over,
+        };
+        if stretch != Stretch::Over {
+            return Recall::Stretched {
+                value: self.value.clone(),
+                refresh: stretch == Stretch::Refresh && self.takes_refresh(now, next),
             };
         }
         let servable = now < self.lifetime.stale_until && self.failing();
@@ -354,6 +422,7 @@ impl<V> Entry<V> {
         lifetime
             .stale_until
             .max(lifetime.fresh_until)
+            .max(lifetime.kept_until)
             .since(self.stored_at)
     }
 }

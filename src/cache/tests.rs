@@ -187,6 +187,7 @@ async fn one_caller_refreshes_ahead_while_the_others_go_on() {
         refresh_at: at(10),
         fresh_until: at(15),
         stale_until: at(15),
+        kept_until: at(15),
     };
     let value = 1;
     cache.put("k".to_owned(), at(0), Fetched { value, lifetime });
@@ -204,6 +205,26 @@ async fn one_caller_refreshes_ahead_while_the_others_go_on() {
         cache.recall("k", at(15), Staleness::Refuse),
         Recall::Missing
     );
+}
+
+#[tokio::test]
+async fn freshness_is_stretched_by_who_asks_and_no_longer_than_it_is_kept() {
+    let cache = cache();
+    let lifetime = Lifetime::fresh_for(at(0), TTL, Duration::ZERO).kept_for(at(0), 4 * TTL);
+    let value = 1;
+    cache.put("k".to_owned(), at(0), Fetched { value, lifetime });
+    let recall = |now, stretch| {
+        let staleness = Staleness::Accept;
+        cache.recall_or_stretch("k", at(now), staleness, |_| stretch)
+    };
+    let stretched = |refresh| Recall::Stretched { value, refresh };
+    assert_eq!(recall(14, Stretch::Refresh), Recall::Fresh(1));
+    assert_eq!(recall(15, Stretch::Over), Recall::Missing);
+    assert_eq!(recall(15, Stretch::Serve), stretched(false));
+    assert_eq!(recall(15, Stretch::Refresh), stretched(true));
+    assert_eq!(recall(15, Stretch::Refresh), stretched(false));
+    assert_eq!(recall(59, Stretch::Serve), stretched(false));
+    assert_eq!(recall(60, Stretch::Serve), Recall::Missing);
 }
 
 #[tokio::test]

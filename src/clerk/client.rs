@@ -8,14 +8,24 @@ use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    Error, Sessions, endpoint,
+    Error, Sessions,
+    budget::{Budget, Priority},
+    endpoint, gate,
     jwks::MAX_JWKS,
     transport::{API_VERSION, Call, Limits, Transport, http_client},
 };
-use crate::time::Clock;
+use crate::{
+    telemetry::metrics,
+    time::{Clock, Timestamp},
+};
 
 const API_URL: &str = "https://api.clerk.com";
 const DEFAULT_API_VERSION: &str = "2026-05-12";
+
+/// Nine tenths of what Clerk allows a production and a development instance: others call Clerk too.
+/// <https://clerk.com/docs/guides/how-clerk-works/system-limits>
+const PRODUCTION_CALLS: u32 = 900;
+const DEVELOPMENT_CALLS: u32 = 90;
 
 /// A client of Clerk's Backend API; a clone costs one reference count and shares everything.
 ///
@@ -39,6 +49,9 @@ pub struct Client(Arc<Inner>);
 
 struct Inner {
     base: Url,
+    /// This process's part of the budget, in calls per 10 seconds; 0: any number.
+    #[cfg(feature = "gateway")]
+    calls_per_10s: u32,
     api: Transport,
     /// Clerk does not limit its JWKS, so another operation's 429 must not withhold keys.
     jwks: Transport,
@@ -50,6 +63,8 @@ pub struct ClientBuilder {
     secret_key: SecretString,
     api_url: String,
     api_version: String,
+    calls_per_10s: Option<u32>,
+    replicas: u32,
     limits: Limits,
     clock: Clock,
 }
@@ -85,6 +100,8 @@ impl Client {
             secret_key,
             api_url: API_URL.to_owned(),
             api_version: DEFAULT_API_VERSION.to_owned(),
+            calls_per_10s: None,
+            replicas: 1,
             limits: Limits::default(),
             clock: Clock::system(),
         }
@@ -120,15 +137,40 @@ impl Client {
         self.0.api.is_key_refused() || self.0.jwks.is_key_refused()
     }
 
-    /// Tells whether calls are held back because Clerk's rate limit is used up.
+    /// Tells whether calls are held back because Clerk's rate limit, or our part of it, is used up.
     pub(crate) fn is_rate_limited(&self) -> bool {
-        self.0.api.is_rate_limited()
+        self.0.api.gate().is_closed()
     }
 
-    /// Returns how many calls were made in the last 10 seconds, and how long further ones are held back.
+    /// Returns which part of the budget of calls is used up, from 0 to about 1.
+    pub(crate) fn pressure(&self, now: Timestamp) -> f64 {
+        self.0.api.gate().pressure(now)
+    }
+
+    /// Tells whether a call may be made now; counts one that is left out.
+    pub(crate) fn has_room(&self, priority: Priority) -> bool {
+        let has_room = self.0.api.gate().has_room(priority);
+        if !has_room {
+            metrics::clerk_call_limited(priority.label(), gate::turned_away(priority));
+        }
+        has_room
+    }
+
+    /// Returns how many calls still fit into the budget (`None`: any number), and how long calls are held back.
     #[cfg(feature = "gateway")]
-    pub(crate) fn pace(&self) -> (u64, Duration) {
-        self.0.api.pace()
+    pub(crate) fn pace(&self) -> (Option<u64>, Duration) {
+        let gate = self.0.api.gate();
+        (gate.left(), gate.closed_for())
+    }
+
+    /// Returns the client that takes another's place: the calls made by that one count as its own.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn succeeding(mut self, previous: &Self) -> Self {
+        // Nobody else has it yet.
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.api.succeed(&previous.0.api, inner.calls_per_10s);
+        }
+        self
     }
 
     pub(super) async fn send(&self, call: Call) -> Result<Bytes, Error> {
@@ -172,6 +214,22 @@ impl ClientBuilder {
         self
     }
 
+    /// Sets how many calls may be made in any 10 seconds by all who share this budget; 0: any number.
+    ///
+    /// By default nine tenths of what Clerk allows the instance: 900 with a `sk_live_` key, else 90. What does not
+    /// fit waits for half of the time-out at most, and then fails as [`Error::RateLimited`]; calls in the
+    /// background are left out before that. A 429 halves the budget, which then grows again.
+    pub fn calls_per_10s(mut self, calls: u32) -> Self {
+        self.calls_per_10s = Some(calls);
+        self
+    }
+
+    /// Sets how many processes share the budget, by default 1: each takes its part, and one call at least.
+    pub fn replicas(mut self, replicas: u32) -> Self {
+        self.replicas = replicas.max(1);
+        self
+    }
+
     /// Sets the clock that `Retry-After` is reckoned by, by default the system's.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
@@ -191,12 +249,30 @@ impl ClientBuilder {
         }
         let headers = headers(key, &self.api_version)?;
         let http = http_client(&base, self.limits.connect_timeout, headers)?;
-        let transport = || Transport::new(http.clone(), self.limits.clone(), self.clock.clone());
+        let calls_per_10s = self.own_calls(key);
+        let transport = |calls| {
+            let (limits, clock) = (self.limits.clone(), self.clock.clone());
+            Transport::new(http.clone(), limits, clock, Budget::new(calls))
+        };
         Ok(Client(Arc::new(Inner {
-            api: transport(),
-            jwks: transport(),
+            #[cfg(feature = "gateway")]
+            calls_per_10s,
+            api: transport(calls_per_10s),
+            jwks: transport(0),
             base,
         })))
+    }
+
+    /// This process's part of the budget; 0: any number.
+    fn own_calls(&self, key: &str) -> u32 {
+        let by_kind = match key.starts_with("sk_live_") {
+            true => PRODUCTION_CALLS,
+            false => DEVELOPMENT_CALLS,
+        };
+        match self.calls_per_10s.unwrap_or(by_kind) {
+            0 => 0,
+            calls => (calls / self.replicas).max(1),
+        }
     }
 }
 
@@ -233,4 +309,27 @@ fn headers(key: &str, api_version: &str) -> Result<HeaderMap, ClientError> {
         (API_VERSION, version),
         (ACCEPT, HeaderValue::from_static("application/json")),
     ]))
+}
+
+#[cfg(all(test, feature = "gateway"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_replica_takes_its_part_of_the_calls_that_the_instances_kind_may_make() {
+        let live = || Client::builder("sk_live_key".into());
+        let test = || Client::builder("sk_test_key".into());
+        for (builder, calls) in [
+            (live(), Some(900)),
+            (test(), Some(90)),
+            (live().replicas(4), Some(225)),
+            (test().replicas(400), Some(1)),
+            (test().replicas(0), Some(90)),
+            (test().calls_per_10s(50).replicas(2), Some(25)),
+            (live().calls_per_10s(0), None),
+        ] {
+            let client = builder.build().unwrap();
+            assert_eq!(client.pace().0, calls);
+        }
+    }
 }

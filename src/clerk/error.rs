@@ -51,7 +51,8 @@ pub enum Error {
     RateLimited {
         /// How long to wait.
         retry_after: Duration,
-        /// Clerk's answer; absent where an earlier one holds and nothing was sent.
+        /// Clerk's answer; absent where nothing was sent, because an earlier one holds or our own budget of
+        /// calls is used up.
         refusal: Option<Box<Refusal>>,
     },
     /// Clerk refused.
@@ -118,6 +119,14 @@ impl Error {
             Self::OperationDeprecated(refusal) | Self::Refused(refusal) => Some(refusal),
             Self::RateLimited { refusal, .. } => refusal.as_deref(),
             _ => None,
+        }
+    }
+
+    /// Says that nothing was sent, so that Clerk's rate limit is kept.
+    pub(crate) fn rate_limited(retry_after: Duration) -> Self {
+        Self::RateLimited {
+            retry_after,
+            refusal: None,
         }
     }
 

@@ -7,7 +7,9 @@ use http::{HeaderMap, HeaderValue, Method, header::ACCEPT};
 use reqwest::Url;
 
 use super::{
-    ClientError, Error, endpoint,
+    ClientError, Error,
+    budget::Budget,
+    endpoint,
     transport::{Call, Limits, Transport, http_client},
 };
 use crate::time::Clock;
@@ -38,7 +40,7 @@ impl PublicJwks {
         let http = http_client(&url, limits.connect_timeout, headers)?;
         Ok(Self {
             url,
-            transport: Transport::new(http, limits, Clock::system()),
+            transport: Transport::new(http, limits, Clock::system(), Budget::new(0)),
         })
     }
 

@@ -4,6 +4,8 @@ pub mod id;
 pub mod model;
 
 #[cfg(feature = "client")]
+pub(crate) mod budget;
+#[cfg(feature = "client")]
 mod client;
 #[cfg(feature = "client")]
 mod endpoint;

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::{
     Client, Error, InvalidArgument, RefreshRequest, SessionQuery,
+    budget::Priority,
     id::{OrganizationId, SessionId, TemplateName, UserId},
     model::{MintedToken, Refreshed, SessionObject, SessionPage},
     transport::Call,
@@ -33,6 +34,7 @@ pub struct Sessions {
     /// `None`: there is no secret key, and every operation says so.
     client: Option<Client>,
     recorder: Option<(Arc<Revocations>, Clock)>,
+    priority: Priority,
 }
 
 impl Sessions {
@@ -40,7 +42,13 @@ impl Sessions {
         Self {
             client,
             recorder: None,
+            priority: Priority::Request,
         }
+    }
+
+    /// Makes its calls as urgent as said.
+    pub(crate) fn at(self, priority: Priority) -> Self {
+        Self { priority, ..self }
     }
 
     /// Records what is revoked through it, so that caches cannot outlive it.
@@ -284,6 +292,10 @@ impl Sessions {
     }
 
     async fn send<T: DeserializeOwned>(&self, call: Call) -> Result<T, Error> {
+        let call = Call {
+            priority: self.priority,
+            ..call
+        };
         let body = self.client()?.send(call).await?;
         serde_json::from_slice(&body).map_err(|error| Error::not_understood(&error))
     }

@@ -14,7 +14,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
     ClientError, Error, Refusal,
-    gate::Gate,
+    budget::{Budget, Priority},
+    gate::{Gate, Patience},
     model::ClerkErrors,
     retry::{is_safe, pause, retry_after},
 };
@@ -67,6 +68,7 @@ pub(super) struct Call {
     pub(super) api_version: Option<HeaderValue>,
     /// In bytes.
     pub(super) max_body: usize,
+    pub(super) priority: Priority,
 }
 
 impl Call {
@@ -79,6 +81,7 @@ impl Call {
             body: None,
             api_version: None,
             max_body: MAX_BODY,
+            priority: Priority::Request,
         }
     }
 }
@@ -103,11 +106,11 @@ pub(super) struct Transport {
 }
 
 impl Transport {
-    pub(super) fn new(http: reqwest::Client, limits: Limits, clock: Clock) -> Self {
+    pub(super) fn new(http: reqwest::Client, limits: Limits, clock: Clock, budget: Budget) -> Self {
         Self {
             http,
             limits,
-            gate: Gate::new(clock.clone()),
+            gate: Gate::new(clock.clone(), budget),
             clock,
             key_refused: AtomicBool::new(false),
         }
@@ -117,7 +120,11 @@ impl Transport {
     pub(super) async fn send(&self, call: Call) -> Result<Bytes, Error> {
         let began = Instant::now();
         let deadline = began + self.limits.timeout.min(MAX_TIMEOUT);
-        let result = timeout_at(deadline, self.attempts(&call, deadline))
+        let patience = Patience {
+            closed: deadline,
+            budget: began + self.limits.timeout.min(MAX_TIMEOUT) / 2,
+        };
+        let result = timeout_at(deadline, self.attempts(&call, patience))
             .await
             .unwrap_or(Err(Error::TimedOut));
         metrics::clerk_request(call.operation, outcome(&result), began.elapsed());
@@ -130,15 +137,15 @@ impl Transport {
         self.key_refused.load(Ordering::Relaxed)
     }
 
-    /// Tells whether calls are held back because Clerk's rate limit is used up.
-    pub(super) fn is_rate_limited(&self) -> bool {
-        self.gate.is_closed()
+    /// Returns where its calls wait.
+    pub(super) fn gate(&self) -> &Gate {
+        &self.gate
     }
 
-    /// Returns how many calls were made in the last 10 seconds, and how long further ones are held back.
+    /// Takes the place of another: its calls count as this one's, and so does a wait that Clerk asked for.
     #[cfg(feature = "gateway")]
-    pub(super) fn pace(&self) -> (u64, Duration) {
-        (self.gate.passed(), self.gate.closed_for())
+    pub(super) fn succeed(&mut self, previous: &Self, limit: u32) {
+        self.gate.succeed(&previous.gate, limit);
     }
 
     fn note_key(&self, result: &Result<Bytes, Error>) {
@@ -153,10 +160,10 @@ impl Transport {
         }
     }
 
-    async fn attempts(&self, call: &Call, deadline: Instant) -> Result<Bytes, Error> {
+    async fn attempts(&self, call: &Call, patience: Patience) -> Result<Bytes, Error> {
         let mut tried = 0;
         loop {
-            self.gate.pass(deadline).await?;
+            self.gate.pass(call.priority, patience).await?;
             let error = match self.attempt(call).await {
                 Ok(body) => return Ok(body),
                 Err(error) => error,
@@ -166,7 +173,7 @@ impl Transport {
                 tracing::warn!(wait = ?retry_after, "clerk's rate limit is used up");
             }
             let wait = pause(tried, &error);
-            let fits = wait < deadline.saturating_duration_since(Instant::now());
+            let fits = wait < patience.closed.saturating_duration_since(Instant::now());
             if tried == self.limits.retries || !fits || !is_safe(&call.method, &error) {
                 return Err(error);
             }

@@ -26,7 +26,7 @@ use crate::{
     telemetry::{access::AccessLog, traffic::RouteCounter},
 };
 
-/// Makes the handle of the configured instance; it refuses the sessions that `previous` refused.
+/// Makes the handle of the configured instance; it refuses the sessions that `previous` refused, and counts its calls.
 ///
 /// # Errors
 ///
@@ -48,7 +48,11 @@ pub(super) fn clerk(
         .operation(session.operation)
         .on_unavailable(session.on_unavailable)
         .api_url(clerk.api_url.to_string())
-        .cache(cache(settings));
+        .cache(cache(settings))
+        .replicas(clerk.replicas);
+    if let Some(calls) = clerk.calls_per_10s {
+        builder = builder.calls_per_10s(calls);
+    }
     if let Some(key) = &clerk.publishable_key {
         builder = builder.publishable_key(key.as_str());
     }
@@ -62,7 +66,7 @@ pub(super) fn clerk(
         builder = builder.allow_missing_azp();
     }
     if let Some(previous) = previous {
-        builder = builder.refusing(previous.revocations());
+        builder = builder.succeeding(previous);
     }
     if let Some(shared) = shared {
         builder = build_shared::sharing(builder, shared);
@@ -296,6 +300,7 @@ fn cache(settings: &Settings) -> CacheSettings {
         tokens: cache.tokens,
         template_tokens: cache.template_tokens,
         session_ttl: cache.session_ttl,
+        session_ttl_max: cache.session_ttl_max,
         negative_ttl: cache.negative_ttl,
         stale_if_error: cache.stale_if_error,
     }

@@ -19,6 +19,8 @@ pub(crate) struct CacheSection {
     pub(crate) template_tokens: u64,
     /// How long a session is believed without asking Clerk again.
     pub(crate) session_ttl: Period,
+    /// How far that stretches for active sessions while more than half of `clerk.calls_per_10s` is used up.
+    pub(crate) session_ttl_max: Period,
     /// How long a definite no is believed.
     pub(crate) negative_ttl: Period,
     /// How long past `session_ttl` an active session is served while Clerk cannot be asked.
@@ -35,6 +37,7 @@ pub(crate) struct CacheSettings {
     /// In entries; 0: off.
     pub(crate) template_tokens: u64,
     pub(crate) session_ttl: Duration,
+    pub(crate) session_ttl_max: Duration,
     pub(crate) negative_ttl: Duration,
     pub(crate) stale_if_error: Duration,
 }
@@ -46,6 +49,7 @@ impl Default for CacheSection {
             tokens: 100_000,
             template_tokens: 100_000,
             session_ttl: Period::secs(15),
+            session_ttl_max: Period::secs(60),
             negative_ttl: Period::secs(5),
             stale_if_error: Period::secs(300),
         }
@@ -60,6 +64,7 @@ impl CacheSection {
             tokens: self.tokens,
             template_tokens: self.template_tokens,
             session_ttl: self.session_ttl.0,
+            session_ttl_max: self.session_ttl_max.0,
             negative_ttl: self.negative_ttl.0,
             stale_if_error: self.stale_if_error.0,
         }

@@ -47,6 +47,11 @@ pub(crate) struct ClerkSection {
     pub(crate) clock_skew: Period,
     /// The longest lifetime a session token may have.
     pub(crate) max_token_lifetime: Period,
+    /// How many calls of the Backend API all replicas together may make in 10 s; 0: any number. By default nine
+    /// tenths of what Clerk allows: 900 with a sk_live_ key, else 90.
+    pub(crate) calls_per_10s: Option<u32>,
+    /// How many replicas share those calls.
+    pub(crate) replicas: u32,
 }
 
 /// `[clerk]`, checked.
@@ -64,6 +69,10 @@ pub(crate) struct ClerkSettings {
     pub(crate) audience: Vec<String>,
     pub(crate) clock_skew: Duration,
     pub(crate) max_token_lifetime: Duration,
+    /// `None`: by the secret key's kind. 0: any number.
+    pub(crate) calls_per_10s: Option<u32>,
+    /// At least 1.
+    pub(crate) replicas: u32,
 }
 
 /// Where the keys that verify session tokens come from.
@@ -98,6 +107,8 @@ impl Default for ClerkSection {
             audience: Vec::new(),
             clock_skew: Period::secs(5),
             max_token_lifetime: Period::secs(24 * 3600),
+            calls_per_10s: None,
+            replicas: 1,
         }
     }
 }
@@ -126,6 +137,8 @@ impl ClerkSection {
             audience: self.audience.clone(),
             clock_skew: self.clock_skew.0,
             max_token_lifetime: self.max_token_lifetime.0,
+            calls_per_10s: self.calls_per_10s,
+            replicas: self.replicas,
         })
     }
 
@@ -250,6 +263,10 @@ impl ClerkSection {
                 self.max_token_lifetime
             );
             findings.problem("clerk.max_token_lifetime", what, "use at least 30s");
+        }
+        if self.replicas == 0 {
+            let fix = "say how many gateways share clerk.calls_per_10s, this one included";
+            findings.problem("clerk.replicas", "is 0", fix);
         }
     }
 }

@@ -47,8 +47,12 @@ pub(super) struct Remote {
     jwks_url: Option<String>,
     operation: Operation,
     on_unavailable: OnUnavailable,
+    calls_per_10s: Option<u32>,
+    replicas: Option<u32>,
     revocations: Option<Arc<Revocations>>,
     commons: Option<Arc<dyn Commons>>,
+    #[cfg(feature = "gateway")]
+    predecessor: Option<Client>,
 }
 
 impl ClerkBuilder {
@@ -324,10 +328,26 @@ impl ClerkBuilder {
         self
     }
 
-    /// Takes the place of a handle that refuses these sessions.
+    /// Sets how many calls of Clerk's Backend API may be made in any 10 seconds by all replicas together: see
+    /// [`ClientBuilder::calls_per_10s`](crate::clerk::ClientBuilder::calls_per_10s).
+    #[must_use]
+    pub fn calls_per_10s(mut self, calls: u32) -> Self {
+        self.remote.calls_per_10s = Some(calls);
+        self
+    }
+
+    /// Sets how many processes share those calls (1).
+    #[must_use]
+    pub fn replicas(mut self, replicas: u32) -> Self {
+        self.remote.replicas = Some(replicas);
+        self
+    }
+
+    /// Takes the place of another handle: refuses the sessions that it refuses, and counts its calls.
     #[cfg(feature = "gateway")]
-    pub(crate) fn refusing(mut self, revocations: &Arc<Revocations>) -> Self {
-        self.remote.revocations = Some(Arc::clone(revocations));
+    pub(crate) fn succeeding(mut self, previous: &Clerk) -> Self {
+        self.remote.revocations = Some(Arc::clone(previous.revocations()));
+        self.remote.predecessor = previous.client().cloned();
         self
     }
 
@@ -346,7 +366,18 @@ impl ClerkBuilder {
         if let Some(url) = &self.remote.api_url {
             builder = builder.api_url(url);
         }
-        Ok(Some(builder.build()?))
+        if let Some(calls) = self.remote.calls_per_10s {
+            builder = builder.calls_per_10s(calls);
+        }
+        if let Some(replicas) = self.remote.replicas {
+            builder = builder.replicas(replicas);
+        }
+        let client = builder.build()?;
+        #[cfg(feature = "gateway")]
+        if let Some(previous) = &self.remote.predecessor {
+            return Ok(Some(client.succeeding(previous)));
+        }
+        Ok(Some(client))
     }
 
     fn keys(

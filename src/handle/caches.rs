@@ -13,6 +13,7 @@ use crate::{
     verify::{
         Operation,
         session_status::{SessionStatuses, StatusTtl},
+        session_ttl::SessionTtl,
     },
 };
 
@@ -26,8 +27,15 @@ pub struct CacheSettings {
     /// Template tokens that are kept, at most; 0 keeps none.
     pub template_tokens: u64,
     /// How long an active session is taken for active before the Sessions API is asked again: the
-    /// longest time in which a revocation that nobody told us about goes unseen.
+    /// longest time in which a revocation that nobody told us about goes unseen, except under
+    /// pressure: see `session_ttl_max`.
     pub session_ttl: Duration,
+    /// How far `session_ttl` stretches for sessions known to be active while more than half of the
+    /// budget of Clerk's calls is used up: then this is the longest time in which such a revocation
+    /// goes unseen. It counts from when Clerk was asked, or from when it minted the presented token
+    /// (its `iat`, less the clock skew), which it does for active sessions alone. Not above
+    /// `session_ttl`: nothing stretches.
+    pub session_ttl_max: Duration,
     /// How long a definite refusal (no such session, not active) is kept.
     pub negative_ttl: Duration,
     /// How long after `session_ttl` a session known to be active is served while Clerk cannot be
@@ -39,7 +47,15 @@ pub struct CacheSettings {
 impl CacheSettings {
     /// Returns the longest time that a session is served without a new answer.
     pub(super) fn longest_session(&self) -> Duration {
-        self.session_ttl.saturating_add(self.stale_if_error)
+        let stale = self.session_ttl.saturating_add(self.stale_if_error);
+        stale.max(self.ttl().longest_kept())
+    }
+
+    fn ttl(&self) -> SessionTtl {
+        SessionTtl {
+            usual: self.session_ttl,
+            longest: self.session_ttl_max,
+        }
     }
 }
 
@@ -64,7 +80,7 @@ impl Caches {
         commons: Option<&Arc<dyn Commons>>,
     ) -> Self {
         let ttl = StatusTtl {
-            active: settings.session_ttl,
+            active: settings.ttl(),
             negative: settings.negative_ttl,
             stale_if_error: settings.stale_if_error,
         };
@@ -113,6 +129,7 @@ impl Default for CacheSettings {
             tokens: 100_000,
             template_tokens: 100_000,
             session_ttl: Duration::from_secs(15),
+            session_ttl_max: Duration::from_secs(60),
             negative_ttl: Duration::from_secs(5),
             stale_if_error: Duration::from_secs(5 * 60),
         }

@@ -24,17 +24,17 @@ use crate::{
     revocation::Revocations,
     verify::{OnUnavailable, Operation},
 };
+#[cfg(feature = "gateway")]
+use crate::{
+    clerk::budget::Priority,
+    revocation::{Revocation, SessionEnd},
+    session::Session,
+    verify::{VerifyError, judge_revoked},
+};
 use crate::{
     instance::Instance,
     time::Clock,
     verify::{TokenProfile, Verifier, VerifyMode, key_source::KeySource},
-};
-#[cfg(feature = "gateway")]
-use crate::{
-    instance::InstanceKind,
-    revocation::{Revocation, SessionEnd},
-    session::Session,
-    verify::{VerifyError, judge_revoked},
 };
 
 /// One Clerk instance: what layers, guards and the gateway are made from.
@@ -285,9 +285,14 @@ impl Clerk {
     ///
     /// Why it is not, or why that cannot be said.
     #[cfg(feature = "gateway")]
-    pub(crate) async fn check(&self, session: &Session) -> Result<(), VerifyError> {
+    pub(crate) async fn check(
+        &self,
+        session: &Session,
+        priority: Priority,
+    ) -> Result<(), VerifyError> {
         let verifier = self.make_verifier(self.0.profile.clone(), VerifyMode::SessionsApi);
-        verifier.check(session, self.0.clock.now()).await
+        let now = self.0.clock.now();
+        verifier.check(session, now, priority).await
     }
 
     /// Returns how far clocks may differ.
@@ -314,16 +319,17 @@ impl Clerk {
         self.0.keys.age(self.0.clock.now())
     }
 
-    /// Returns how many calls Clerk still allows in these 10 seconds, and how long calls are held back; `None`
-    /// where none are made.
+    /// Returns how many calls still fit into these 10 seconds (`None`: any number), and how long calls are held
+    /// back; nothing where none are made.
     #[cfg(feature = "gateway")]
-    pub(crate) fn budget(&self) -> Option<(u64, Duration)> {
-        let (made, held_back) = self.0.client.as_ref()?.pace();
-        let allowed = match self.0.instance.kind() {
-            InstanceKind::Development => 100,
-            InstanceKind::Production => 1000,
-        };
-        Some((allowed - made.min(allowed), held_back))
+    pub(crate) fn budget(&self) -> Option<(Option<u64>, Duration)> {
+        Some(self.0.client.as_ref()?.pace())
+    }
+
+    /// Returns the client of Clerk's Backend API, for the handle that takes this one's place.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn client(&self) -> Option<&Client> {
+        self.0.client.as_ref()
     }
 
     /// Tells whether Clerk can be asked at all.

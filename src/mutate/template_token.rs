@@ -17,7 +17,7 @@ use crate::{
         self, Cache, CacheOptions, Claim, Commons, Excuse, Failure, FetchError, Fetched, Found,
         Lifetime, Recall, Staleness,
     },
-    clerk::{Client, Error, outage::Outage},
+    clerk::{Client, Error, budget::Priority, outage::Outage},
     revocation::{Epoch, Proven, Revocations, Revoked, Subject},
     session::Session,
     telemetry::metrics::{self, CacheResult},
@@ -209,7 +209,7 @@ impl TemplateTokens {
     ) -> Option<TemplateToken> {
         let query = TokenQuery { session, request };
         let recalled = self.cache.recall(&query, now, Staleness::Refuse);
-        if let Recall::Fresh(token) | Recall::Stale(token) | Recall::Due(token) = &recalled {
+        if let Some(token) = recalled.value() {
             let organization = session.organization();
             let organization = organization.map(|organization| organization.id.as_str());
             let subject = token.subject(session.id(), organization);
@@ -219,14 +219,18 @@ impl TemplateTokens {
             }
         }
         match recalled {
-            Recall::Fresh(token) | Recall::Stale(token) => {
+            Recall::Fresh(token)
+            | Recall::Stale(token)
+            | Recall::Stretched { value: token, .. } => {
                 metrics::template_token_cache(CacheResult::Hit);
                 Some(token)
             }
             Recall::Due(token) => {
                 metrics::template_token_cache(CacheResult::Hit);
-                let mint = Arc::clone(self).mint(session.clone(), Arc::clone(request), now);
-                self.cache.refresh(TokenKey::of(&query), now, mint);
+                if self.client.has_room(Priority::Refresh) {
+                    let mint = self.mint(session, request, now, Priority::Refresh);
+                    self.cache.refresh(TokenKey::of(&query), now, mint);
+                }
                 Some(token)
             }
             // It is counted when it is asked for.
@@ -245,7 +249,7 @@ impl TemplateTokens {
             return Ok(token);
         }
         let key = TokenKey::of(&TokenQuery { session, request });
-        let mint = Arc::clone(self).mint(session.clone(), Arc::clone(request), now);
+        let mint = self.mint(session, request, now, Priority::Request);
         match self.cache.get(key, now, Staleness::Refuse, mint).await {
             Ok(token) => Ok(token),
             Err(Failure::Failed(error)) => Err(error.as_ref().clone()),
@@ -254,8 +258,22 @@ impl TemplateTokens {
     }
 
     /// Mints a token, or takes the one that another replica has minted.
-    async fn mint(
-        self: Arc<Self>,
+    fn mint(
+        self: &Arc<Self>,
+        session: &Session,
+        request: &Arc<TokenRequest>,
+        now: Timestamp,
+        priority: Priority,
+    ) -> impl Future<Output = Result<Fetched<TemplateToken>, TemplateTokenError>> + Send + use<>
+    {
+        let (tokens, session) = (Arc::clone(self), session.clone());
+        let request = Arc::clone(request);
+        async move { tokens.mint_at(priority, session, request, now).await }
+    }
+
+    async fn mint_at(
+        &self,
+        priority: Priority,
         session: Session,
         request: Arc<TokenRequest>,
         now: Timestamp,
@@ -265,7 +283,7 @@ impl TemplateTokens {
         match cache::find(self.commons.as_ref(), spot, SHARED_PATIENCE, take).await {
             Found::There(fetched) => Ok(fetched),
             Found::Fetch(claim) => {
-                let fetched = self.mint_here(&session, &request, now).await?;
+                let fetched = self.mint_here(&session, &request, now, priority).await?;
                 leave(claim, &fetched, &session, now);
                 Ok(fetched)
             }
@@ -307,12 +325,13 @@ impl TemplateTokens {
         session: &Session,
         request: &TokenRequest,
         now: Timestamp,
+        priority: Priority,
     ) -> Result<Fetched<TemplateToken>, TemplateTokenError> {
         let origin = Origin {
             user_id: session.user_id().into(),
             asked: self.revocations.epoch(),
         };
-        let sessions = self.client.sessions();
+        let sessions = self.client.sessions().at(priority);
         let minted = sessions
             .create_token_from_template(session.id(), &request.template, request.lifetime)
             .await
@@ -418,6 +437,7 @@ fn lifetime(now: Timestamp, expires_at: Timestamp, max_age: Option<Duration>) ->
         refresh_at: now.plus(span * 3 / 4),
         fresh_until,
         stale_until: fresh_until,
+        kept_until: fresh_until,
     }
 }
 

@@ -9,7 +9,11 @@ use tokio::{
 };
 
 use super::gateway::{Current, Gateway};
-use crate::session::Session;
+use crate::{
+    clerk::{budget::Priority, outage::Outage},
+    stream::DueCheck,
+    verify::VerifyError,
+};
 
 /// Two rounds of judgements are this far apart: each looks at every stream.
 const ROUND: Duration = Duration::from_millis(50);
@@ -53,18 +57,29 @@ async fn ask(gateway: &Gateway) {
         let (now, limits) = (current.clerk.clock().now(), current.stream_limits);
         let due = current.streams.due(now, limits, current.clerk.can_ask());
         let mut asking = JoinSet::new();
-        for session in due {
+        for check in due {
             if asking.len() == ASKED_AT_A_TIME {
                 asking.join_next().await;
             }
-            asking.spawn(check(Arc::clone(&current), session));
+            asking.spawn(ask_about(Arc::clone(&current), check));
         }
         while asking.join_next().await.is_some() {}
     }
 }
 
-async fn check(current: Arc<Current>, session: Session) {
-    let checked = current.clerk.check(&session).await;
+async fn ask_about(current: Arc<Current>, check: DueCheck) {
+    let DueCheck { session, overdue } = check;
+    let priority = match overdue {
+        true => Priority::Request,
+        false => Priority::Stream,
+    };
+    let checked = current.clerk.check(&session, priority).await;
+    if let Err(VerifyError::Outage(Outage::RateLimited(_))) = checked
+        && !overdue
+    {
+        // Its turn comes while it is due, or else when it is overdue.
+        return;
+    }
     let over = checked.err().map(|error| error.slug());
     if let Some(reason) = over {
         tracing::info!(

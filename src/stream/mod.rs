@@ -62,8 +62,16 @@ struct Stream {
 pub(crate) struct StreamLimits {
     /// Of a stream whose session's token alone was verified.
     pub(crate) max_age: Duration,
-    /// Between two looks at the session of any other stream.
+    /// Between two looks at the session of any other stream; twice that while Clerk's budget is scarce.
     pub(crate) check: Duration,
+}
+
+/// A session that is to be asked about, because of its streams.
+#[derive(Clone, Debug)]
+pub(crate) struct DueCheck {
+    pub(crate) session: Session,
+    /// It has been left out for another interval: now it is as urgent as a request.
+    pub(crate) overdue: bool,
 }
 
 /// A session's right to stream, which costs next to nothing until it is made use of.
@@ -120,18 +128,26 @@ impl Streams {
     /// Ends what is too old, and returns each session that is to be asked about, once.
     ///
     /// With `asks` unset nothing can be asked, and age bounds them all.
-    pub(crate) fn due(&self, now: Timestamp, limits: StreamLimits, asks: bool) -> Vec<Session> {
-        let mut due = BTreeMap::new();
+    pub(crate) fn due(&self, now: Timestamp, limits: StreamLimits, asks: bool) -> Vec<DueCheck> {
+        let mut due: BTreeMap<String, DueCheck> = BTreeMap::new();
         for stream in self.running().streams.values_mut() {
             let since = *stream.since.get_or_insert(now);
             if !asks || stream.session.proof() == Proof::Networkless {
                 if since.plus(limits.max_age) <= now {
                     stream.end(TOO_OLD);
                 }
-            } else if stream.checked.unwrap_or(since).plus(limits.check) <= now {
-                let id = stream.session.id().to_owned();
-                due.entry(id).or_insert_with(|| stream.session.clone());
+                continue;
             }
+            let unchecked = now.since(stream.checked.unwrap_or(since));
+            if unchecked < limits.check {
+                continue;
+            }
+            let id = stream.session.id().to_owned();
+            let check = due.entry(id).or_insert_with(|| DueCheck {
+                session: stream.session.clone(),
+                overdue: false,
+            });
+            check.overdue |= unchecked >= 2 * limits.check;
         }
         due.into_values().collect()
     }

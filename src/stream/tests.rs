@@ -43,8 +43,8 @@ fn later(secs: u64) -> Timestamp {
     NOW.plus(Duration::from_secs(secs))
 }
 
-fn ids(sessions: &[Session]) -> Vec<&str> {
-    sessions.iter().map(Session::id).collect()
+fn ids(due: &[DueCheck]) -> Vec<&str> {
+    due.iter().map(|check| check.session.id()).collect()
 }
 
 #[test]
@@ -82,6 +82,17 @@ fn a_session_is_due_once_however_many_streams_it_has() {
     streams.checked("sess_1", later(61), None);
     let due = streams.due(later(119), LIMITS, true);
     assert_eq!(ids(&due), ["sess_2"]);
+}
+
+#[test]
+fn a_session_that_was_left_out_for_another_interval_is_overdue() {
+    let streams = Streams::default();
+    let _stream = streams.ticket(asked("sess_1")).ended();
+    assert!(streams.due(NOW, LIMITS, true).is_empty());
+    for (secs, overdue) in [(60, false), (119, false), (120, true)] {
+        let due = streams.due(later(secs), LIMITS, true);
+        assert_eq!(due[0].overdue, overdue, "after {secs} s");
+    }
 }
 
 #[test]

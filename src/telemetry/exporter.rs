@@ -7,8 +7,8 @@ use super::{
     access::ACCESS_LOG_DROPPED,
     certificates::CERTIFICATE_EXPIRY,
     metrics::{
-        CLERK_REQUEST_SECONDS, CLERK_REQUESTS, DECISIONS, JWKS_REFRESHES, SESSION_CACHE,
-        TEMPLATE_TOKEN_CACHE, TOKEN_CACHE,
+        CLERK_CALLS_LIMITED, CLERK_REQUEST_SECONDS, CLERK_REQUESTS, DECISIONS, JWKS_REFRESHES,
+        SESSION_CACHE, TEMPLATE_TOKEN_CACHE, TOKEN_CACHE,
     },
     reloads::{LAST_RELOAD, RELOADS},
     shared::{SHARED_LOOKUPS, SHARED_MESSAGES, SHARED_UP},
@@ -25,10 +25,14 @@ use super::{
 };
 
 /// The counters and what they count.
-const COUNTERS: [(&str, &str); 18] = [
+const COUNTERS: [(&str, &str); 19] = [
     (
         ACCESS_LOG_DROPPED,
         "Lines of the access log that could not be written in time.",
+    ),
+    (
+        CLERK_CALLS_LIMITED,
+        "Calls of Clerk's API that its rate limit kept from being made at once, by priority and outcome.",
     ),
     (
         CLERK_REQUESTS,
@@ -89,7 +93,7 @@ const COUNTERS: [(&str, &str); 18] = [
 const GAUGES: [(&str, &str); 13] = [
     (
         BUDGET_LEFT,
-        "Calls that Clerk's rate limit still allows in these 10 seconds.",
+        "Calls that this process's part of Clerk's rate limit still allows in these 10 seconds.",
     ),
     (BUILD_INFO, "1, with the version that runs."),
     (

@@ -10,6 +10,8 @@ use std::time::Duration;
 use std::{cell::RefCell, collections::HashMap};
 
 #[cfg(feature = "client")]
+pub(super) const CLERK_CALLS_LIMITED: &str = "clerk_gateway_clerk_calls_limited_total";
+#[cfg(feature = "client")]
 pub(super) const CLERK_REQUESTS: &str = "clerk_gateway_clerk_requests_total";
 #[cfg(feature = "client")]
 pub(super) const CLERK_REQUEST_SECONDS: &str = "clerk_gateway_clerk_request_seconds";
@@ -38,6 +40,9 @@ pub(crate) enum CacheResult {
     /// An entry past its time, served because Clerk cannot be asked.
     #[cfg(feature = "client")]
     Stale,
+    /// An active entry past its time, served because Clerk's budget is scarce.
+    #[cfg(feature = "client")]
+    Stretched,
 }
 
 /// Counts a look-up of a session.
@@ -72,6 +77,16 @@ pub(crate) fn clerk_request(operation: &'static str, outcome: &'static str, took
     observe(CLERK_REQUEST_SECONDS, [("operation", operation)], took);
 }
 
+/// Counts a call that Clerk's rate limit, or our part of it, kept from being made at once; the outcome is
+/// `delayed`, `refused` or, in the background, `skipped`.
+#[cfg(feature = "client")]
+pub(crate) fn clerk_call_limited(priority: &'static str, outcome: &'static str) {
+    count(
+        CLERK_CALLS_LIMITED,
+        [("priority", priority), ("outcome", outcome)],
+    );
+}
+
 /// Counts a fetch of the instance's keys.
 #[cfg(feature = "client")]
 pub(crate) fn jwks_refresh(outcome: &'static str) {
@@ -89,6 +104,8 @@ impl CacheResult {
             Self::Negative => "negative",
             #[cfg(feature = "client")]
             Self::Stale => "stale",
+            #[cfg(feature = "client")]
+            Self::Stretched => "stretched",
         }
     }
 }

@@ -44,10 +44,12 @@ pub(crate) fn keys_age(age: Duration) {
     metrics::gauge!(JWKS_AGE).set(age.as_secs_f64());
 }
 
-/// Shows how many calls Clerk still allows in these 10 seconds, and how long calls are held back.
-pub(crate) fn budget(left: u64, held_back: Duration) {
-    let left = u32::try_from(left).unwrap_or(u32::MAX);
-    metrics::gauge!(BUDGET_LEFT).set(left);
+/// Shows how many calls still fit into these 10 seconds, where they are limited, and how long calls are held back.
+pub(crate) fn budget(left: Option<u64>, held_back: Duration) {
+    if let Some(left) = left {
+        let left = u32::try_from(left).unwrap_or(u32::MAX);
+        metrics::gauge!(BUDGET_LEFT).set(left);
+    }
     metrics::gauge!(CLERK_HELD_BACK).set(held_back.as_secs_f64());
 }
 

@@ -22,9 +22,15 @@ mod profile;
 pub(crate) mod session_status;
 pub mod session_token;
 #[cfg(feature = "client")]
+pub(crate) mod session_ttl;
+#[cfg(feature = "client")]
 mod shared_status;
 pub(crate) mod token_cache;
 mod verifier;
+
+#[cfg(all(test, feature = "client"))]
+#[path = "../../tests/simulation/mod.rs"]
+mod simulation;
 
 pub use keys::{KeyError, KeySet};
 #[cfg(feature = "client")]

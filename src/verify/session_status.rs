@@ -8,13 +8,16 @@ use std::{
     time::Duration,
 };
 
-use super::shared_status::{self, Told};
+use super::{
+    session_ttl::SessionTtl,
+    shared_status::{self, Told},
+};
 use crate::{
     cache::{
         self, Cache, CacheOptions, Claim, Commons, Excuse, Failure, Fetched, Found, Lifetime,
-        Recall, Staleness,
+        Recall, Staleness, Stretch,
     },
-    clerk::{Client, Error},
+    clerk::{Client, Error, budget::Priority},
     revocation::{Epoch, Proven, Revocations, Subject},
     session::{Organization, Proof, Session, SessionData, SessionStatus},
     telemetry::metrics::{self, CacheResult},
@@ -50,9 +53,18 @@ pub enum Operation {
 /// How long answers of the Sessions API are kept.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StatusTtl {
-    pub(crate) active: Duration,
+    pub(crate) active: SessionTtl,
     pub(crate) negative: Duration,
     pub(crate) stale_if_error: Duration,
+}
+
+/// What vouches for a session beside what Clerk said of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Voucher {
+    /// Nothing, as for a bare ID: what Clerk said counts for its time and no longer.
+    Nothing,
+    /// A verified token, which Clerk minted then or later for the session, active at that time.
+    Token(Option<Timestamp>),
 }
 
 /// What the Sessions API says of a session.
@@ -74,6 +86,7 @@ pub(crate) struct SessionFacts {
     expire_at: Timestamp,
     abandon_at: Timestamp,
     asked: Epoch,
+    asked_at: Timestamp,
     /// The session as a bare ID proves it: without claims.
     bare: Session,
 }
@@ -107,6 +120,14 @@ pub(crate) struct SessionStatuses {
     cache: Arc<Cache<String, SessionAnswer, Error>>,
     verify_is_gone: AtomicBool,
     bare_budget: BareBudget,
+}
+
+/// When Clerk was asked, and how urgently.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    epoch: Epoch,
+    at: Timestamp,
+    priority: Priority,
 }
 
 /// Lookups left in the running second.
@@ -172,11 +193,16 @@ impl SessionStatuses {
         self: &Arc<Self>,
         session_id: &str,
         now: Timestamp,
-        staleness: Staleness,
+        voucher: Voucher,
     ) -> Option<SessionAnswer> {
-        let recalled = self.cache.recall(session_id, now, staleness);
-        if let Recall::Fresh(answer) | Recall::Stale(answer) | Recall::Due(answer) = &recalled
-            && self.is_outdated(answer, now)
+        let stretch = |answer: &SessionAnswer| self.stretch(answer, voucher, now);
+        let staleness = voucher.staleness();
+        let recalled = self
+            .cache
+            .recall_or_stretch(session_id, now, staleness, stretch);
+        if recalled
+            .value()
+            .is_some_and(|answer| self.is_outdated(answer, now))
         {
             self.cache.remove(session_id);
             return None;
@@ -192,10 +218,15 @@ impl SessionStatuses {
             }
             Recall::Due(answer) => {
                 metrics::session_cache(CacheResult::Stale);
-                let id = session_id.to_owned();
-                self.cache
-                    .refresh(id.clone(), now, Arc::clone(self).fetch(id, None, now));
+                self.refresh(session_id, now);
                 Some(answer)
+            }
+            Recall::Stretched { value, refresh } => {
+                metrics::session_cache(CacheResult::Stretched);
+                if refresh {
+                    self.refresh(session_id, now);
+                }
+                Some(value)
             }
             // It is counted when it is asked for.
             Recall::Missing => None,
@@ -208,14 +239,21 @@ impl SessionStatuses {
         session_id: &str,
         token: Option<&str>,
         now: Timestamp,
-        staleness: Staleness,
+        voucher: Voucher,
+        priority: Priority,
     ) -> Result<SessionAnswer, Failure<Error>> {
-        if let Some(answer) = self.recall(session_id, now, staleness) {
+        if let Some(answer) = self.recall(session_id, now, voucher) {
             return Ok(answer);
         }
+        // Before a fetch begins that others would wait for.
+        if priority.is_background() && !self.client.has_room(priority) {
+            let error = Error::rate_limited(RETRY_AFTER);
+            return Err(Failure::Failed(Arc::new(error)));
+        }
         let id = session_id.to_owned();
-        let fetch = Arc::clone(self).fetch(id.clone(), token.map(str::to_owned), now);
-        let answer = self.cache.get(id, now, staleness, fetch).await?;
+        let fetch = Arc::clone(self).fetch(id.clone(), token.map(str::to_owned), now, priority);
+        let fetched = self.cache.get(id, now, voucher.staleness(), fetch);
+        let answer = fetched.await?;
         if !self.is_outdated(&answer, now) {
             return Ok(answer);
         }
@@ -231,7 +269,7 @@ impl SessionStatuses {
         now: Timestamp,
     ) -> Result<SessionAnswer, Error> {
         let id = session_id.to_owned();
-        let fetched = self.fetch_here(&id, None, now).await?;
+        let fetched = self.fetch_here(&id, None, now, Priority::Request).await?;
         let answer = fetched.value.clone();
         self.cache.put(id, now, fetched);
         Ok(answer)
@@ -242,19 +280,45 @@ impl SessionStatuses {
         self.cache.is_fetching(&session_id.to_owned()) || self.bare_budget.take(now)
     }
 
+    /// Asks again in the background, if Clerk's budget has room for that.
+    fn refresh(self: &Arc<Self>, session_id: &str, now: Timestamp) {
+        if !self.client.has_room(Priority::Refresh) {
+            return;
+        }
+        let id = session_id.to_owned();
+        let fetch = Arc::clone(self).fetch(id.clone(), None, now, Priority::Refresh);
+        self.cache.refresh(id, now, fetch);
+    }
+
+    /// Says whether an answer past its time may be served, because Clerk's budget is scarce.
+    fn stretch(&self, answer: &SessionAnswer, voucher: Voucher, now: Timestamp) -> Stretch {
+        let Voucher::Token(minted) = voucher else {
+            return Stretch::Over;
+        };
+        let Ok(facts) = answer.facts(false, now) else {
+            return Stretch::Over;
+        };
+        let seen = minted.map_or(facts.asked_at, |minted| minted.max(facts.asked_at));
+        let pressure = self.client.pressure(now);
+        self.ttl.active.judge(now.since(seen), pressure)
+    }
+
     /// Asks for a session, or takes the answer that another replica was given.
     async fn fetch(
         self: Arc<Self>,
         id: String,
         token: Option<String>,
         now: Timestamp,
+        priority: Priority,
     ) -> Result<Fetched<SessionAnswer>, Error> {
         let spot = |commons: &dyn Commons| commons.spot(shared_status::KIND, &[&id]);
         let take = |text: &[u8]| self.take(text, &id, now);
         match cache::find(self.commons.as_ref(), spot, SHARED_PATIENCE, take).await {
             Found::There(fetched) => Ok(fetched),
             Found::Fetch(claim) => {
-                let fetched = self.fetch_here(&id, token.as_deref(), now).await?;
+                let fetched = self
+                    .fetch_here(&id, token.as_deref(), now, priority)
+                    .await?;
                 self.leave(claim, &fetched, now);
                 Ok(fetched)
             }
@@ -266,8 +330,13 @@ impl SessionStatuses {
         id: &str,
         token: Option<&str>,
         now: Timestamp,
+        priority: Priority,
     ) -> Result<Fetched<SessionAnswer>, Error> {
-        let asked = self.revocations.epoch();
+        let asked = Asked {
+            epoch: self.revocations.epoch(),
+            at: now,
+            priority,
+        };
         let answer = match token {
             Some(token) if self.asks_verify() => self.verify(id, token, asked).await?,
             _ => self.find(id, asked).await?,
@@ -278,7 +347,12 @@ impl SessionStatuses {
     /// Takes what another replica was told of a session, while that is fresh and no revocation concerns it.
     fn take(&self, text: &[u8], id: &str, now: Timestamp) -> Option<Fetched<SessionAnswer>> {
         let (told, asked_at) = shared_status::decode(text, id, now)?;
-        let fetched = self.fetched(SessionAnswer::known(told, Epoch::FIRST), asked_at);
+        let asked = Asked {
+            epoch: Epoch::FIRST,
+            at: asked_at,
+            priority: Priority::Request,
+        };
+        let fetched = self.fetched(SessionAnswer::known(told, asked), asked_at);
         let is_fresh = now < fetched.lifetime.fresh_until;
         (is_fresh && !self.is_outdated(&fetched.value, now)).then_some(fetched)
     }
@@ -297,16 +371,17 @@ impl SessionStatuses {
         self.operation == Operation::Verify && !self.verify_is_gone.load(Ordering::Relaxed)
     }
 
-    async fn find(&self, id: &str, asked: Epoch) -> Result<SessionAnswer, Error> {
-        match self.client.sessions().get(id).await {
+    async fn find(&self, id: &str, asked: Asked) -> Result<SessionAnswer, Error> {
+        match self.client.sessions().at(asked.priority).get(id).await {
             Ok(object) => Ok(SessionAnswer::known(object.into(), asked)),
             Err(error) if error.is_not_found() => Ok(SessionAnswer::NotFound),
             Err(error) => Err(error),
         }
     }
 
-    async fn verify(&self, id: &str, token: &str, asked: Epoch) -> Result<SessionAnswer, Error> {
-        match self.client.sessions().verify(id, Some(token)).await {
+    async fn verify(&self, id: &str, token: &str, asked: Asked) -> Result<SessionAnswer, Error> {
+        let sessions = self.client.sessions().at(asked.priority);
+        match sessions.verify(id, Some(token)).await {
             Ok(object) => Ok(SessionAnswer::known(object.into(), asked)),
             Err(Error::OperationDeprecated { .. }) => {
                 if !self.verify_is_gone.swap(true, Ordering::Relaxed) {
@@ -329,7 +404,9 @@ impl SessionStatuses {
         let lifetime = match &answer {
             answer if self.is_outdated(answer, now) => Lifetime::over(now),
             SessionAnswer::Known(facts) if facts.status == SessionStatus::Active => {
-                Lifetime::fresh_for(now, self.ttl.active, self.ttl.stale_if_error)
+                let kept = self.ttl.active.longest_kept();
+                Lifetime::fresh_for(now, self.ttl.active.usual, self.ttl.stale_if_error)
+                    .kept_for(now, kept)
             }
             _ => Lifetime::fresh_for(now, self.ttl.negative, Duration::ZERO),
         };
@@ -348,8 +425,17 @@ impl SessionStatuses {
     }
 }
 
+impl Voucher {
+    fn staleness(self) -> Staleness {
+        match self {
+            Self::Nothing => Staleness::Refuse,
+            Self::Token(_) => Staleness::Accept,
+        }
+    }
+}
+
 impl SessionAnswer {
-    fn known(told: Told, asked: Epoch) -> Self {
+    fn known(told: Told, asked: Asked) -> Self {
         Self::Known(Arc::new(SessionFacts::new(told, asked)))
     }
 
@@ -411,7 +497,7 @@ impl SessionFacts {
         }
     }
 
-    fn new(told: Told, asked: Epoch) -> Self {
+    fn new(told: Told, asked: Asked) -> Self {
         let expire_at = Timestamp::from_millis(told.expire_at);
         let bare = Session::new(SessionData {
             id: told.id,
@@ -439,7 +525,8 @@ impl SessionFacts {
             organization_id: told.organization_id,
             expire_at,
             abandon_at: Timestamp::from_millis(told.abandon_at),
-            asked,
+            asked: asked.epoch,
+            asked_at: asked.at,
             bare,
         }
     }

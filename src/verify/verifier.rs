@@ -12,12 +12,12 @@ use super::{
 #[cfg(feature = "client")]
 use super::{
     jwks::KeysError,
-    session_status::{NotGood, SessionAnswer, SessionStatuses},
+    session_status::{NotGood, SessionAnswer, SessionStatuses, Voucher},
 };
 #[cfg(feature = "client")]
 use crate::{
-    cache::{Failure, Staleness},
-    clerk::{Error, outage::Outage},
+    cache::Failure,
+    clerk::{Error, budget::Priority, outage::Outage},
     revocation::{Proven, Revocations, Revoked, Subject},
     session::Proof,
     time::Clock,
@@ -222,12 +222,18 @@ impl Verifier {
 
     /// Asks whether a session that was proven here is still good; cached answers count.
     #[cfg(feature = "gateway")]
-    pub(crate) async fn check(&self, session: &Session, now: Timestamp) -> Result<(), VerifyError> {
+    pub(crate) async fn check(
+        &self,
+        session: &Session,
+        now: Timestamp,
+        priority: Priority,
+    ) -> Result<(), VerifyError> {
         self.judge_revoked(session, now)?;
         let Some(statuses) = &self.statuses else {
             return Ok(());
         };
-        let answer = statuses.get(session.id(), None, now, Staleness::Accept);
+        let voucher = self.voucher(session);
+        let answer = statuses.get(session.id(), None, now, voucher, priority);
         let answer = match answer.await {
             Ok(answer) => answer,
             Err(failure) => return self.excuse(outage(&failure)),
@@ -271,7 +277,8 @@ impl Verifier {
         let Some(statuses) = &self.statuses else {
             return Some(Ok(proven.session.clone()));
         };
-        let answer = statuses.recall(proven.session.id(), now, Staleness::Accept)?;
+        let voucher = self.voucher(&proven.session);
+        let answer = statuses.recall(proven.session.id(), now, voucher)?;
         Some(self.compose(proven, &answer, now))
     }
 
@@ -280,14 +287,22 @@ impl Verifier {
             return Ok(proven.session.clone());
         };
         let id = proven.session.id();
-        let answer = statuses.get(id, Some(token), now, Staleness::Accept).await;
-        match answer {
+        let voucher = self.voucher(&proven.session);
+        let answer = statuses.get(id, Some(token), now, voucher, Priority::Request);
+        match answer.await {
             Ok(answer) => self.compose(proven, &answer, now),
             Err(failure) => {
                 self.excuse(outage(&failure))?;
                 Ok(proven.session.clone())
             }
         }
+    }
+
+    /// Clerk minted the token when its clock said so; ours may be that much ahead.
+    fn voucher(&self, session: &Session) -> Voucher {
+        let skew = self.profile.accepted_skew();
+        let minted = session.issued_at();
+        Voucher::Token(minted.map(|minted| minted.minus(skew)))
     }
 
     fn compose(&self, proven: &ProvenToken, answer: &SessionAnswer, now: Timestamp) -> Verified {
@@ -312,7 +327,7 @@ impl Verifier {
         if let Err(revoked) = self.revocations.judge_session(id, now) {
             return Some(Err(revoked.into()));
         }
-        let answer = statuses.recall(id, now, Staleness::Refuse)?;
+        let answer = statuses.recall(id, now, Voucher::Nothing)?;
         Some(self.judge_bare(&answer, now))
     }
 
@@ -320,14 +335,16 @@ impl Verifier {
         let Some(statuses) = &self.statuses else {
             return Err(VerifyError::SessionIdNetworkless);
         };
-        if let Some(answer) = statuses.recall(id, now, Staleness::Refuse) {
+        if let Some(answer) = statuses.recall(id, now, Voucher::Nothing) {
             return self.judge_bare(&answer, now);
         }
         if !statuses.may_look_up_bare(id, now) {
             return Err(VerifyError::Outage(Outage::RateLimited(None)));
         }
-        let answer = statuses.get(id, None, now, Staleness::Refuse).await;
-        let answer = answer.map_err(|failure| VerifyError::Outage(outage(&failure)))?;
+        let answer = statuses.get(id, None, now, Voucher::Nothing, Priority::Request);
+        let answer = answer
+            .await
+            .map_err(|failure| VerifyError::Outage(outage(&failure)))?;
         self.judge_bare(&answer, self.clock.now())
     }
 

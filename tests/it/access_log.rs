@@ -158,7 +158,7 @@ async fn the_metrics_tell_of_stages_caches_clerk_and_keys() {
         "clerk_gateway_token_cache_total{result=\"hit\"}",
         "clerk_gateway_session_cache_total{result=\"miss\"} 1",
         "clerk_gateway_jwks_age_seconds ",
-        "clerk_gateway_clerk_budget_left 9",
+        "clerk_gateway_clerk_budget_left 8",
         "clerk_gateway_clerk_held_back_seconds 0",
         "clerk_gateway_build_info{version=\"",
         "clerk_gateway_upstream_requests_total{upstream=\"app\",outcome=\"answered\"} 3",

@@ -8,6 +8,7 @@ mod architecture;
 mod attacks;
 mod bodies;
 mod browsers;
+mod budget;
 mod check_warnings;
 mod cli_check;
 mod config;

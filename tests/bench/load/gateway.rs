@@ -121,6 +121,7 @@ publishable_key = "{key}"
 secret_key = "{secret}"
 api_url = "{api}"
 jwt_key = """{pem}"""
+calls_per_10s = 0
 [session]
 credentials = ["bearer"]
 [cache]

@@ -86,7 +86,7 @@ impl Place {
         let (address, admin) = (free_address(), free_address());
         let [one, other] = workers.addresses;
         let text = format!(
-            "[clerk]\npublishable_key = \"{}\"\napi_url = \"{}\"\n\
+            "[clerk]\npublishable_key = \"{}\"\napi_url = \"{}\"\ncalls_per_10s = 0\n\
              [session]\ncredentials = [\"bearer\", {{ header = \"x-session-id\" }}]\n\
              session_id_callers = [\"127.0.0.0/8\"]\n\
              [cache]\nsession_ttl = \"{}\"\nnegative_ttl = \"{}\"\nstale_if_error = \"{}\"\n\
