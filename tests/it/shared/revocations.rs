@@ -52,10 +52,20 @@ async fn a_replica_that_starts_later_knows_what_was_revoked_before() {
     fleet.replicas[0].revoke(&session);
     eventually("it is told", || fleet.replicas[0].messages("said") == 1);
     drop(fleet.replicas.pop());
+    fleet.redis.signal("STOP");
     fleet.add();
-    // The first request that it answers.
-    let verdict = fleet.replicas[0].verdict("/plain/x", &token);
-    assert_eq!(verdict, (401, "session-revoked".to_owned()));
+    // Nobody is answered before it knows.
+    let replica = &fleet.replicas[0];
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| replica.verdict("/plain/x", &token));
+        let since = Instant::now();
+        while !first.is_finished() && since.elapsed().as_millis() < 300 {
+            std::thread::yield_now();
+        }
+        fleet.redis.signal("CONT");
+        let verdict = first.join().unwrap();
+        assert_eq!(verdict, (401, "session-revoked".to_owned()));
+    });
 }
 
 #[tokio::test(flavor = "multi_thread")]

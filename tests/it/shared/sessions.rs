@@ -47,7 +47,7 @@ async fn a_session_is_believed_for_its_ttl_and_no_longer_whoever_asked() {
 #[ignore = "needs redis-server; tests/run installs it"]
 async fn what_was_shared_before_a_revocation_passes_nobody_after_it() {
     let fleet = Fleet::start(2).await;
-    let (_, token) = fleet.new_session();
+    let (session, token) = fleet.new_session();
     asked(&fleet, &fleet.replicas[0], &token);
     let key = session_key(&fleet).unwrap();
     fleet.ban_by_webhook();
@@ -58,7 +58,11 @@ async fn what_was_shared_before_a_revocation_passes_nobody_after_it() {
     }
     // The old answer is still there, and nobody's new one.
     assert_eq!(fleet.redis.cli(&["EXISTS", &key]), "1");
-    assert_eq!(fleet.replicas[1].verdict(ASKED, &token).0, 401);
+    // A session token of after the ban, as when that was lifted again: Clerk is asked anew.
+    let before = lookups(&fleet);
+    let later = fleet.later_token(&session);
+    assert_eq!(fleet.replicas[1].verdict(ASKED, &later).0, 200);
+    assert_eq!(lookups(&fleet), before + 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
