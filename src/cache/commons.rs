@@ -43,6 +43,10 @@ pub(crate) struct Spot {
 pub(crate) struct Owner(pub(crate) [u8; 16]);
 
 /// What a look has shown.
+#[cfg_attr(
+    not(feature = "redis"),
+    allow(dead_code, reason = "without it nothing is common")
+)]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Look {
     There(Vec<u8>),

@@ -21,6 +21,10 @@ const STEP: u64 = 10;
 const PARTS: u64 = 20;
 
 /// How urgent a call is.
+#[cfg_attr(
+    not(feature = "gateway"),
+    allow(dead_code, reason = "only a gateway has streams")
+)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum Priority {
     /// Somebody waits for the answer: it may use the whole budget, and waits for its turn.

@@ -39,6 +39,13 @@ const UPKEEP: Duration = Duration::from_secs(60);
 const NEWS: usize = 1024;
 
 /// Something that counts no more.
+#[cfg_attr(
+    not(feature = "gateway"),
+    allow(
+        dead_code,
+        reason = "a library hears of its own client's revocations alone"
+    )
+)]
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Revocation {
     /// The session is over, for good.
@@ -60,6 +67,13 @@ pub(crate) enum Revocation {
 }
 
 /// How a session ended.
+#[cfg_attr(
+    not(feature = "gateway"),
+    allow(
+        dead_code,
+        reason = "a library hears of its own client's revocations alone"
+    )
+)]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum SessionEnd {
     Ended,
@@ -68,6 +82,13 @@ pub(crate) enum SessionEnd {
 }
 
 /// Why a user's tokens count no more.
+#[cfg_attr(
+    not(feature = "gateway"),
+    allow(
+        dead_code,
+        reason = "a library hears of its own client's revocations alone"
+    )
+)]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum UserEnd {
     Banned,

@@ -73,6 +73,7 @@ impl<V: Default> Table<V> {
     }
 
     /// Returns how many IDs something is held of.
+    #[cfg(feature = "gateway")]
     pub(super) fn len(&self) -> usize {
         self.len.load(Ordering::Acquire)
     }
