@@ -135,6 +135,29 @@ pub enum ClaimsError {
     Shape(#[source] serde_json::Error),
 }
 
+#[cfg(test)]
+impl SessionData {
+    /// An active session without anything that it need not have, proven by its token until the 60th second.
+    pub(crate) fn plain() -> Self {
+        Self {
+            id: "sess_1".to_owned(),
+            user_id: "user_1".to_owned(),
+            client_id: None,
+            status: SessionStatus::Active,
+            organization: None,
+            actor: None,
+            factor_ages: None,
+            plan: None,
+            features: Vec::new(),
+            authorized_party: None,
+            issued_at: None,
+            expires_at: Timestamp::from_secs(60),
+            proof: Proof::Networkless,
+            claims: None,
+        }
+    }
+}
+
 impl Session {
     pub(crate) fn new(data: SessionData) -> Self {
         Self(Arc::new(Proven {

@@ -244,30 +244,12 @@ fn fold(name: &str) -> [u8; MAX_NAME] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        session::{Proof, SessionData, SessionStatus},
-        time::Timestamp,
-    };
+    use crate::session::SessionData;
 
     const TENANT: HeaderName = HeaderName::from_static("x-tenant");
 
     fn session() -> Session {
-        Session::new(SessionData {
-            id: "sess_1".to_owned(),
-            user_id: "user_1".to_owned(),
-            client_id: None,
-            status: SessionStatus::Active,
-            organization: None,
-            actor: None,
-            factor_ages: None,
-            plan: None,
-            features: Vec::new(),
-            authorized_party: None,
-            issued_at: None,
-            expires_at: Timestamp::from_secs(60),
-            proof: Proof::Networkless,
-            claims: None,
-        })
+        Session::new(SessionData::plain())
     }
 
     fn tenant(field: SessionField) -> HeaderSet {

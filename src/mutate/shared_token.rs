@@ -84,24 +84,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::session::{Proof, SessionData, SessionStatus};
+    use crate::session::SessionData;
 
     fn session(id: &str, user_id: &str) -> Session {
         Session::new(SessionData {
             id: id.to_owned(),
             user_id: user_id.to_owned(),
-            client_id: None,
-            status: SessionStatus::Active,
-            organization: None,
-            actor: None,
-            factor_ages: None,
-            plan: None,
-            features: Vec::new(),
-            authorized_party: None,
-            issued_at: None,
-            expires_at: Timestamp::from_secs(9),
-            proof: Proof::SessionId,
-            claims: None,
+            ..SessionData::plain()
         })
     }
 

@@ -1,31 +1,23 @@
 use super::*;
-use crate::session::{Actor, FactorAges, Organization, Proof, SessionData, SessionStatus};
+use crate::session::{Actor, FactorAges, Organization, SessionData};
 
 const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
 
 fn data() -> SessionData {
     SessionData {
-        id: "sess_1".to_owned(),
-        user_id: "user_1".to_owned(),
-        client_id: None,
-        status: SessionStatus::Active,
         organization: Some(Organization {
             id: "org_1".to_owned(),
             slug: Some("acme".to_owned()),
             role: Some("org:admin".to_owned()),
             permissions: vec!["org:invoices:read".to_owned()],
         }),
-        actor: None,
-        factor_ages: None,
         plan: Some("o:pro".to_owned()),
         features: ["u:export", "o:dashboard", "uo:both"]
             .map(str::to_owned)
             .into(),
-        authorized_party: None,
         issued_at: Some(NOW),
         expires_at: NOW.plus(Duration::from_secs(60)),
-        proof: Proof::Networkless,
-        claims: None,
+        ..SessionData::plain()
     }
 }
 

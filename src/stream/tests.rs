@@ -4,7 +4,7 @@ use std::{
 };
 
 use super::*;
-use crate::session::{SessionData, SessionStatus};
+use crate::session::SessionData;
 
 const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
 const LIMITS: StreamLimits = StreamLimits {
@@ -15,19 +15,8 @@ const LIMITS: StreamLimits = StreamLimits {
 fn session(id: &str, proof: Proof) -> Session {
     Session::new(SessionData {
         id: id.to_owned(),
-        user_id: "user_1".to_owned(),
-        client_id: None,
-        status: SessionStatus::Active,
-        organization: None,
-        actor: None,
-        factor_ages: None,
-        plan: None,
-        features: Vec::new(),
-        authorized_party: None,
-        issued_at: Some(NOW),
-        expires_at: NOW.plus(Duration::from_secs(60)),
         proof,
-        claims: None,
+        ..SessionData::plain()
     })
 }
 

@@ -3,11 +3,11 @@
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::support::{
-    process::{raw, status_of},
+    process::status_of,
     scene::{Scene, Setting},
     upstream::Upstream,
 };
@@ -101,16 +101,7 @@ impl Played {
 
     /// Revokes the session by the admin port; it is refused when this returns.
     fn revoke(&self) {
-        self.revoke_of(self.scene.sandbox.session_id());
-    }
-
-    fn revoke_of(&self, session_id: &str) {
-        let request = format!(
-            "POST /sessions/{session_id}/revoke HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
-             Content-Length: 0\r\n\r\n"
-        );
-        let answer = raw(self.scene.admin, request.as_bytes());
-        assert_eq!(status_of(&answer), 200, "{answer}");
+        self.scene.order("revoke", self.scene.sandbox.session_id());
     }
 }
 
@@ -127,6 +118,15 @@ fn until(stream: &mut TcpStream, end: &str) -> String {
         text.push(char::from(byte[0]));
     }
     text
+}
+
+/// Waits for what must come to be.
+fn eventually(is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "it has not come to be");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// All that comes until the other side ends the connection, however it does.
@@ -229,9 +229,9 @@ async fn others_streams_go_on() {
     let mut open = played.send("GET /open/x", "");
     let mut opens = played.answer(&format!("{CHUNKED}5\r\nfirst\r\n"));
     until(&mut open, "first\r\n");
-    played.revoke_of(&other);
+    played.scene.order("revoke", &other);
     // Once more: the round of judgements that the first began is over then.
-    played.revoke_of(&other);
+    played.scene.order("revoke", &other);
     for (client, server) in [(&mut client, &mut server), (&mut open, &mut opens)] {
         server.write_all(b"4\r\nmore\r\n0\r\n\r\n").unwrap();
         assert_eq!(until(client, "0\r\n\r\n"), "4\r\nmore\r\n0\r\n\r\n");
@@ -245,7 +245,7 @@ async fn a_stream_ends_when_clerk_is_found_to_have_ended_its_session() {
     // Nobody tells the gateway.
     let id = played.scene.sandbox.session_id().to_owned();
     played.scene.sandbox.revoke(&id);
-    played.scene.evict(&id);
+    played.scene.order("evict", &id);
     assert_eq!(rest(client), b"");
 }
 
@@ -254,11 +254,11 @@ async fn a_stream_goes_on_while_its_session_is_found_good() {
     let played = Played::with("stream_check = \"1s\"").await;
     let (mut client, mut server) = played.streaming("/asked/x", CHUNKED);
     let before = played.scene.sandbox.requests("GetSession");
-    while played.scene.sandbox.requests("GetSession") < before + 2 {
-        let id = played.scene.sandbox.session_id().to_owned();
-        played.scene.evict(&id);
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let id = played.scene.sandbox.session_id().to_owned();
+    eventually(|| {
+        played.scene.order("evict", &id);
+        played.scene.sandbox.requests("GetSession") >= before + 2
+    });
     server.write_all(b"0\r\n\r\n").unwrap();
     assert_eq!(until(&mut client, "\r\n\r\n"), "0\r\n\r\n");
 }
@@ -281,7 +281,5 @@ async fn nothing_is_watched_any_more_when_streams_have_ended() {
     let metrics = played.scene.metrics();
     assert!(metrics.contains(&watched(1)), "{metrics}");
     drop((client, server));
-    while !played.scene.metrics().contains(&watched(0)) {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    eventually(|| played.scene.metrics().contains(&watched(0)));
 }

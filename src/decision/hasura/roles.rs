@@ -120,32 +120,18 @@ mod tests {
     use serde_json::{json, value::RawValue};
 
     use super::*;
-    use crate::{
-        session::{Organization, Proof, SessionData, SessionStatus},
-        time::Timestamp,
-    };
+    use crate::session::{Organization, SessionData};
 
     fn session(claims: &Value) -> Session {
         Session::new(SessionData {
-            id: "sess_1".to_owned(),
-            user_id: "user_1".to_owned(),
-            client_id: None,
-            status: SessionStatus::Active,
             organization: Some(Organization {
                 id: "org_1".to_owned(),
                 slug: None,
                 role: Some("org:admin".to_owned()),
                 permissions: Vec::new(),
             }),
-            actor: None,
-            factor_ages: None,
-            plan: None,
-            features: Vec::new(),
-            authorized_party: None,
-            issued_at: None,
-            expires_at: Timestamp::from_secs(60),
-            proof: Proof::Networkless,
             claims: Some(RawValue::from_string(claims.to_string()).unwrap()),
+            ..SessionData::plain()
         })
     }
 

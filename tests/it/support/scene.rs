@@ -137,10 +137,10 @@ impl Scene {
         get(self.admin, "/metrics", &[])
     }
 
-    /// Has the gateway forget what it knows of a session.
-    pub(crate) fn evict(&self, session_id: &str) {
+    /// Has the gateway `evict` or `revoke` a session, by its admin port; done when this returns.
+    pub(crate) fn order(&self, what: &str, session_id: &str) {
         let request = format!(
-            "POST /sessions/{session_id}/evict HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+            "POST /sessions/{session_id}/{what} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
              Content-Length: 0\r\n\r\n"
         );
         let answer = raw(self.admin, request.as_bytes());
