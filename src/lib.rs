@@ -47,6 +47,9 @@
 //! | `reject` | which response a refusal is ([`Rejection`]): every refusal's status |
 //! | `decision` | answers other programs by the same stages: their question in, their answer out |
 //! | `proxy` | sends it on, and joins what is upgraded; knows nothing of authentication |
+//! | `stream` | which exchanges run on, and that each ends when its session does |
+//! | `revocation` | what counts no more, read on every decision |
+//! | `webhook` | which of Clerk's deliveries are genuine, and what they revoke |
 //! | `limit` | how much of anything one client may take |
 //! | `shared` | what replicas tell each other and leave for each other in Redis, of no use to a stranger there |
 //!
@@ -54,7 +57,7 @@
 //! middleware, `pipeline` (the file to read first) for the gateway, with request and route before and the managed headers after.
 //! Around them: [`clerk`] is all that talks to Clerk; `handle` is [`Clerk`], which holds an instance's keys, client and caches;
 //! `cache` has single-flight, negative, stale and refresh-ahead entries once for all; `server`, `cli` and `config` are the
-//! process. Leaves that everyone may use: `session`, `instance`, `problem`, `revocation`, `time`.
+//! process. Leaves that everyone may use: `session`, `instance`, `problem`, `time`.
 //!
 //! # Invariants
 //!
@@ -63,7 +66,8 @@
 //!   unless asked.
 //! - Clerk being unreachable is 503: never a 401, and never a pass.
 //! - A head that two readers could read differently is refused: beneath hyper (`server::wire`), then in its canonical form (`request`).
-//! - A request runs to its end with the configuration that it began with.
+//! - A request runs to its end with the configuration that it began with, but not longer than its session.
+//! - A revocation is read on every hit; nothing that was begun before it became known is served or stored after it.
 //! - Nothing of a client's goes up before the decision, nor past a request for an upgrade before the upstream's 101.
 //! - Time is an argument: stages are told what time it is.
 //! - Every read of a cache is judged by the caller's clock; a verified token counts only with the keys that proved it.

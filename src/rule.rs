@@ -8,7 +8,10 @@ use http::HeaderMap;
 use ipnet::IpNet;
 
 #[cfg(feature = "client")]
-use crate::mutate::template_token::{TemplateToken, TemplateTokens, TokenRequest};
+use crate::mutate::{
+    template_token::{TemplateToken, TokenRequest},
+    template_tokens::TemplateTokens,
+};
 use crate::{
     credential::{Carrier, Credential, Extracted, SessionIds, Sources},
     policy::{self, Requirement},

@@ -12,7 +12,6 @@ use hyper_util::service::TowerToHyperService;
 use metrics_exporter_prometheus::BuildError;
 use tokio::{
     net::TcpListener,
-    sync::broadcast::error::RecvError,
     task::{JoinHandle, spawn_blocking},
 };
 
@@ -39,9 +38,6 @@ const UPKEEP: Duration = Duration::from_secs(5);
 
 /// A Redis that does not answer holds a start up for so long.
 const CATCHING_UP: Duration = Duration::from_secs(2);
-
-/// What is cached of revoked sessions is dropped this often at most.
-const FORGETTING: Duration = Duration::from_secs(1);
 
 /// Runs the gateway until SIGTERM or SIGINT.
 #[derive(Debug, clap::Args)]
@@ -143,7 +139,6 @@ pub(super) fn start(setup: Setup, args: Option<ConfigArgs>) -> Result<Running, S
     };
     let mut others = vec![
         tokio::spawn(warm(current.clerk.clone())),
-        tokio::spawn(forget_revoked(gateway.clone())),
         tokio::spawn(oversee(gateway.clone())),
     ];
     others.extend(share(&setup));
@@ -322,23 +317,6 @@ async fn warm(clerk: Clerk) {
             reason = error.reason,
             "not ready yet: requests are answered 503 until the keys can be fetched"
         );
-    }
-}
-
-/// Drops what is cached of what was revoked: it is refused already, but it holds memory and secrets.
-async fn forget_revoked(gateway: Gateway) {
-    let mut news = gateway.current().clerk.revocations().subscribe();
-    loop {
-        if let Err(RecvError::Closed) = news.recv().await {
-            return;
-        }
-        // Each round reads whole caches, so that many revocations share one.
-        while !news.is_empty() {
-            let _ = news.try_recv();
-        }
-        let clerk = gateway.current().clerk.clone();
-        let _ = spawn_blocking(move || clerk.drop_revoked()).await;
-        tokio::time::sleep(FORGETTING).await;
     }
 }
 

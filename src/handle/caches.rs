@@ -7,7 +7,7 @@ use crate::verify::token_cache::TokenCache;
 use crate::{
     cache::Commons,
     clerk::Client,
-    mutate::template_token::TemplateTokens,
+    mutate::template_tokens::TemplateTokens,
     revocation::Revocations,
     time::Clock,
     verify::{

@@ -20,7 +20,7 @@ pub use error::SetupError;
 use crate::{
     cache::Commons,
     clerk::{Client, Sessions},
-    mutate::template_token::TemplateTokens,
+    mutate::template_tokens::TemplateTokens,
     revocation::Revocations,
     verify::{OnUnavailable, Operation},
 };

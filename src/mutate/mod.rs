@@ -15,4 +15,6 @@ pub(crate) mod strip_prefix;
 #[cfg(feature = "client")]
 pub(crate) mod template_token;
 #[cfg(feature = "client")]
+pub(crate) mod template_tokens;
+#[cfg(feature = "client")]
 mod token_key;

@@ -14,6 +14,7 @@
 #[cfg(feature = "gateway")]
 #[cfg_attr(not(feature = "redis"), allow(dead_code))]
 mod outbox;
+mod records;
 #[cfg(feature = "redis")]
 mod replicas;
 mod table;
@@ -31,6 +32,7 @@ use tokio::sync::broadcast;
 use crate::time::Timestamp;
 #[cfg(feature = "gateway")]
 pub(crate) use outbox::{Outbox, Recorded};
+use records::{Ended, NotBefore, User};
 use table::Table;
 
 /// What is past its time is looked for this often, at a revocation.
@@ -156,27 +158,6 @@ pub(crate) struct Revocations {
     /// Unset: there are no others to tell.
     #[cfg(feature = "gateway")]
     outbox: std::sync::OnceLock<std::sync::Arc<Outbox>>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Ended {
-    recorded_at: Timestamp,
-    end: SessionEnd,
-}
-
-#[derive(Debug, Default)]
-struct User {
-    everywhere: Option<NotBefore>,
-    /// By organization; a user is in few.
-    memberships: Vec<(Box<str>, NotBefore)>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct NotBefore {
-    time: Timestamp,
-    epoch: Epoch,
-    recorded_at: Timestamp,
-    why: Revoked,
 }
 
 impl Revocations {
@@ -375,54 +356,6 @@ impl Revocations {
 
     fn retention(&self) -> Duration {
         Duration::from_millis(self.retention.load(Ordering::Relaxed))
-    }
-}
-
-impl Ended {
-    /// Notes the end, the first word of which stays; tells whether it is news.
-    fn add_to(known: &mut Option<Self>, end: SessionEnd, recorded_at: Timestamp) -> bool {
-        let earlier = *known;
-        *known = Some(match earlier {
-            Some(earlier) => Self {
-                recorded_at: earlier.recorded_at.max(recorded_at),
-                ..earlier
-            },
-            None => Self { recorded_at, end },
-        });
-        earlier.is_none()
-    }
-}
-
-impl NotBefore {
-    /// Puts this in the place of what is known, unless that refuses as much already; tells whether it does.
-    fn add_to(self, known: &mut Option<Self>) -> bool {
-        let is_news = known.is_none_or(|known| known.time < self.time);
-        if is_news {
-            *known = Some(self);
-        }
-        is_news
-    }
-}
-
-impl User {
-    fn revoked_in(&self, organization_id: &str) -> Option<NotBefore> {
-        let mut memberships = self.memberships.iter();
-        let found = memberships.find(|(id, _)| **id == *organization_id);
-        found.map(|(_, known)| *known)
-    }
-
-    fn revoke_in(&mut self, organization_id: &str, revoked: NotBefore) -> bool {
-        let mut memberships = self.memberships.iter_mut();
-        match memberships.find(|(id, _)| **id == *organization_id) {
-            Some((_, known)) if known.time < revoked.time => *known = revoked,
-            Some(_) => return false,
-            None => {
-                // Most have one: a vector's first growth would be room for four.
-                self.memberships.reserve_exact(1);
-                self.memberships.push((organization_id.into(), revoked));
-            }
-        }
-        true
     }
 }
 

@@ -3,18 +3,17 @@
 use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Request, Response, StatusCode,
-    header::{ALLOW, CONNECTION, ORIGIN, UPGRADE},
+    HeaderMap, HeaderValue, Request, StatusCode,
+    header::{ALLOW, ORIGIN, UPGRADE},
     request::Parts,
 };
 use http_body::Body;
 use hyper::{body::Incoming, service::Service};
-use tracing::field::display;
 
 use super::{
     access_line::{Ended, Line},
+    answers::{Answer, Reason, close, from_bytes, preflight, refusal, unreachable_upstream},
     connection::ConnectionInfo,
     hasura_webhook::HasuraWebhook,
     own::{OwnEndpoint, OwnEndpoints, OwnRequest},
@@ -25,8 +24,8 @@ use crate::{
     handle::Clerk,
     layer::ResponseBody,
     pipeline::{ClientAddress, Passed, Pipeline, Refusal, Route},
-    problem::{Form, Problem, sign_in_redirect},
-    proxy::{Allowance, BodyLimits, ProxyBody, ProxyError, ReverseProxy, Upstream},
+    problem::{Form, sign_in_redirect},
+    proxy::{Allowance, BodyLimits, ReverseProxy, Upstream},
     reject::Rejection,
     request::{RequestError, retain_trace},
     stream::{Ending, StreamLimits, Streams, Ticket, Watched},
@@ -71,8 +70,6 @@ pub(crate) struct Current {
     pub(crate) stream_limits: StreamLimits,
 }
 
-type Answer = Response<ResponseBody<Watched<ProxyBody>>>;
-
 impl Gateway {
     pub(crate) fn new(current: Current) -> Self {
         Self(Arc::new(ArcSwap::from_pointee(current)))
@@ -99,10 +96,6 @@ impl Service<Request<Incoming>> for Gateway {
         Box::pin(async move { Ok(current.answer(request).await) })
     }
 }
-
-/// Why a request was refused or failed; in its answer's extensions until it is logged.
-#[derive(Clone, Copy)]
-struct Reason(&'static str);
 
 /// An answer, and where it came from.
 struct Answered<'a> {
@@ -414,75 +407,9 @@ fn note_rejection(rejection: &Rejection, counter: &RouteCounter, id: &RequestId)
     counter.answered(rejection.status());
 }
 
-fn preflight(headers: HeaderMap) -> Answer {
-    let mut response = Response::new(Bytes::new());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    *response.headers_mut() = headers;
-    from_bytes(response)
-}
-
 /// Lasts as long as the session.
 fn allowance(ticket: Ticket) -> Allowance {
     Box::pin(async move {
         ticket.ended().await;
     })
-}
-
-fn unreachable_upstream(
-    error: &ProxyError,
-    upstream: &Upstream,
-    (form, id): (Form, &RequestId),
-) -> Answer {
-    let status = error.status();
-    let (slug, cause) = (error.slug(), std::error::Error::source(error));
-    let (id_text, upstream, cause) = (id.as_str(), upstream.name(), cause.map(display));
-    if status.is_client_error() {
-        // Clients could fill the log with warnings.
-        tracing::info!(request.id = id_text, upstream, reason = slug, %error, cause, "request refused");
-    } else {
-        tracing::warn!(request.id = id_text, upstream, reason = slug, %error, cause, "upstream failed");
-    }
-    let detail = match status {
-        StatusCode::PAYLOAD_TOO_LARGE => "The request's body is too large.",
-        StatusCode::REQUEST_TIMEOUT => "The request's body stood still for too long.",
-        StatusCode::SERVICE_UNAVAILABLE => "The service behind the gateway is busy.",
-        StatusCode::BAD_REQUEST => "The request could not be read.",
-        StatusCode::GATEWAY_TIMEOUT => "The service behind the gateway did not answer in time.",
-        _ => "The service behind the gateway could not be reached.",
-    };
-    let problem = Problem {
-        status,
-        code: error.slug(),
-        detail,
-        challenge: None,
-        retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1),
-        request_id: Some(id.as_str()),
-    };
-    let mut response = problem.to_response_in(form);
-    if error.leaves_a_body() {
-        close(&mut response);
-    }
-    response.extensions_mut().insert(Reason(error.slug()));
-    from_bytes(response)
-}
-
-fn refusal(rejection: &Rejection, form: Form, id: &RequestId) -> Answer {
-    let mut response = rejection.problem(Some(id.as_str())).to_response_in(form);
-    if matches!(
-        rejection.status(),
-        StatusCode::BAD_REQUEST | StatusCode::METHOD_NOT_ALLOWED
-    ) {
-        // What follows an ambiguous request, or a CONNECT, must not be read as another request.
-        close(&mut response);
-    }
-    from_bytes(response)
-}
-
-fn close<B>(response: &mut Response<B>) {
-    let close = HeaderValue::from_static("close");
-    response.headers_mut().insert(CONNECTION, close);
-}
-
-fn from_bytes(response: Response<Bytes>) -> Answer {
-    response.map(ResponseBody::refusal)
 }

@@ -2,6 +2,7 @@
 
 mod access_line;
 mod admin;
+mod answers;
 mod connection;
 mod cut;
 mod decisions;

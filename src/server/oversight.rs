@@ -1,30 +1,36 @@
-//! Ends the streams whose sessions are over: at once where a revocation says so, else as Clerk is asked.
+//! What follows from a session's end beside its refusal: its streams end, and what is cached of it goes.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::broadcast::error::{RecvError, TryRecvError},
-    task::JoinSet,
+    sync::broadcast::{
+        Receiver,
+        error::{RecvError, TryRecvError},
+    },
+    task::{JoinSet, spawn_blocking},
     time::{interval, sleep},
 };
 
 use super::gateway::{Current, Gateway};
 use crate::{
     clerk::{budget::Priority, outage::Outage},
+    revocation::Revocation,
     stream::DueCheck,
     verify::VerifyError,
 };
 
 /// Two rounds of judgements are this far apart: each looks at every stream.
 const ROUND: Duration = Duration::from_millis(50);
+/// What is cached of revoked sessions is dropped this often at most.
+const FORGETTING: Duration = Duration::from_secs(1);
 /// How often streams are looked at whose time may have come.
 const TICK: Duration = Duration::from_secs(1);
 /// So many sessions are asked about at a time: requests need Clerk's answers more than streams do.
 const ASKED_AT_A_TIME: usize = 4;
 
-/// Oversees the streams of the process; ends with it.
+/// Oversees the streams and the caches of the process; ends with it.
 pub(crate) async fn oversee(gateway: Gateway) {
-    tokio::join!(judge(&gateway), ask(&gateway));
+    tokio::join!(judge(&gateway), ask(&gateway), forget(&gateway));
 }
 
 /// Judges all streams whenever something is revoked, or one may have been missed.
@@ -34,17 +40,34 @@ async fn judge(gateway: &Gateway) {
     let mut news = current.clerk.revocations().subscribe();
     loop {
         tokio::select! {
-            heard = news.recv() => if let Err(RecvError::Closed) = heard { return },
+            known = hear(&mut news) => if known.is_none() { return },
             () = streams.missed() => {}
         }
-        // All that is known by now is judged in one round.
-        while let Ok(_) | Err(TryRecvError::Lagged(_)) = news.try_recv() {}
         let clerk = gateway.current().clerk.clone();
         let ended = streams.judge(|session| clerk.judge(session).err().map(|error| error.slug()));
         if ended > 0 {
             tracing::info!(streams = ended, "streams ended: their sessions are revoked");
         }
         sleep(ROUND).await;
+    }
+}
+
+/// Waits for a revocation, and for all that is known by then: one round is enough for them. `None`: none will come.
+async fn hear(news: &mut Receiver<Revocation>) -> Option<()> {
+    if let Err(RecvError::Closed) = news.recv().await {
+        return None;
+    }
+    while let Ok(_) | Err(TryRecvError::Lagged(_)) = news.try_recv() {}
+    Some(())
+}
+
+/// Drops what is cached of what was revoked: it is refused already, but it holds memory and secrets.
+async fn forget(gateway: &Gateway) {
+    let mut news = gateway.current().clerk.revocations().subscribe();
+    while hear(&mut news).await.is_some() {
+        let clerk = gateway.current().clerk.clone();
+        let _ = spawn_blocking(move || clerk.drop_revoked()).await;
+        sleep(FORGETTING).await;
     }
 }
 

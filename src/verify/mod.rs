@@ -19,6 +19,8 @@ mod loaded_keys;
 mod permissions;
 mod profile;
 #[cfg(feature = "client")]
+pub(crate) mod session_facts;
+#[cfg(feature = "client")]
 pub(crate) mod session_status;
 pub mod session_token;
 #[cfg(feature = "client")]
@@ -71,7 +73,7 @@ pub(crate) enum VerifyError {
     /// The session is not good.
     #[cfg(feature = "client")]
     #[error(transparent)]
-    NotGood(#[from] session_status::NotGood),
+    NotGood(#[from] session_facts::NotGood),
     /// Clerk cannot be asked.
     #[cfg(feature = "client")]
     #[error("{0}")]

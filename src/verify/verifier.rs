@@ -12,7 +12,8 @@ use super::{
 #[cfg(feature = "client")]
 use super::{
     jwks::KeysError,
-    session_status::{NotGood, SessionAnswer, SessionStatuses, Voucher},
+    session_facts::{NotGood, SessionAnswer},
+    session_status::{SessionStatuses, Voucher},
 };
 #[cfg(feature = "client")]
 use crate::{

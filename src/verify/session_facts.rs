@@ -1,0 +1,193 @@
+//! What the Sessions API says of one session, and whether that makes it a good one.
+
+use std::sync::Arc;
+
+use super::shared_status::Told;
+use crate::{
+    clerk::budget::Priority,
+    revocation::{Epoch, Proven, Subject},
+    session::{Organization, Proof, Session, SessionData, SessionStatus},
+    telemetry::metrics::CacheResult,
+    time::Timestamp,
+};
+
+/// What the Sessions API says of a session.
+#[derive(Clone, Debug)]
+pub(crate) enum SessionAnswer {
+    Known(Arc<SessionFacts>),
+    NotFound,
+    /// The `verify` operation refused the token.
+    NotVerified,
+}
+
+/// The facts of a known session.
+#[derive(Debug)]
+pub(crate) struct SessionFacts {
+    pub(crate) user_id: String,
+    pub(crate) client_id: String,
+    pub(crate) status: SessionStatus,
+    pub(crate) organization_id: Option<String>,
+    expire_at: Timestamp,
+    abandon_at: Timestamp,
+    pub(super) asked: Epoch,
+    pub(super) asked_at: Timestamp,
+    /// The session as a bare ID proves it: without claims.
+    bare: Session,
+}
+
+/// Why a session is not good.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum NotGood {
+    #[error("the session is given up (past its abandon_at)")]
+    Abandoned,
+    #[error("the session is past its expire_at")]
+    Expired,
+    #[error("the session's status is {0}")]
+    Inactive(SessionStatus),
+    #[error("the session does not exist")]
+    NotFound,
+    #[error("the sessions api refused the token")]
+    NotVerified,
+    #[error("the session belongs to another user than the token says")]
+    UserMismatch,
+}
+
+/// When Clerk was asked, and how urgently.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) epoch: Epoch,
+    pub(super) at: Timestamp,
+    pub(super) priority: Priority,
+}
+
+impl SessionAnswer {
+    pub(super) fn known(told: Told, asked: Asked) -> Self {
+        Self::Known(Arc::new(SessionFacts::new(told, asked)))
+    }
+
+    pub(super) fn as_result(&self) -> CacheResult {
+        match self {
+            Self::Known(facts) if facts.status == SessionStatus::Active => CacheResult::Hit,
+            _ => CacheResult::Negative,
+        }
+    }
+
+    /// Returns the session's facts, if it is good.
+    pub(crate) fn facts(
+        &self,
+        accept_pending: bool,
+        now: Timestamp,
+    ) -> Result<&Arc<SessionFacts>, NotGood> {
+        let facts = match self {
+            Self::Known(facts) => facts,
+            Self::NotFound => return Err(NotGood::NotFound),
+            Self::NotVerified => return Err(NotGood::NotVerified),
+        };
+        match &facts.status {
+            SessionStatus::Active => {}
+            SessionStatus::Pending if accept_pending => {}
+            other => return Err(NotGood::Inactive(other.clone())),
+        }
+        if now >= facts.expire_at {
+            return Err(NotGood::Expired);
+        }
+        if now >= facts.abandon_at {
+            return Err(NotGood::Abandoned);
+        }
+        Ok(facts)
+    }
+}
+
+impl SessionFacts {
+    /// Returns the session as its bare ID proves it.
+    pub(crate) fn bare(&self) -> Session {
+        self.bare.clone()
+    }
+
+    /// Returns the session as `token`'s claims and these facts prove it together.
+    pub(crate) fn compose(&self, token: &Session) -> Session {
+        let mut data = token.data().clone();
+        data.client_id = Some(self.client_id.clone());
+        data.status = self.status.clone();
+        data.proof = Proof::SessionsApi;
+        Session::new(data)
+    }
+
+    /// Says whom the facts are about, and since when they are known.
+    pub(crate) fn subject(&self) -> Subject<'_> {
+        Subject {
+            session_id: self.bare.id(),
+            user_id: &self.user_id,
+            organization_id: self.organization_id.as_deref(),
+            proven: Proven::Asked(self.asked),
+        }
+    }
+
+    fn new(told: Told, asked: Asked) -> Self {
+        let expire_at = Timestamp::from_millis(told.expire_at);
+        let bare = Session::new(SessionData {
+            id: told.id,
+            user_id: told.user_id.clone(),
+            client_id: Some(told.client_id.clone()),
+            status: told.status.clone(),
+            organization: told.organization_id.clone().map(|id| Organization {
+                id,
+                ..Organization::default()
+            }),
+            actor: told.actor,
+            factor_ages: None,
+            plan: None,
+            features: Vec::new(),
+            authorized_party: None,
+            issued_at: None,
+            expires_at: expire_at,
+            proof: Proof::SessionId,
+            claims: None,
+        });
+        Self {
+            user_id: told.user_id,
+            client_id: told.client_id,
+            status: told.status,
+            organization_id: told.organization_id,
+            expire_at,
+            abandon_at: Timestamp::from_millis(told.abandon_at),
+            asked: asked.epoch,
+            asked_at: asked.at,
+            bare,
+        }
+    }
+
+    pub(super) fn told(&self) -> Told {
+        Told {
+            id: self.bare.id().to_owned(),
+            user_id: self.user_id.clone(),
+            client_id: self.client_id.clone(),
+            status: self.status.clone(),
+            organization_id: self.organization_id.clone(),
+            actor: self.bare.actor().cloned(),
+            expire_at: self.expire_at.as_millis(),
+            abandon_at: self.abandon_at.as_millis(),
+        }
+    }
+}
+
+impl NotGood {
+    /// Returns the reason slug.
+    pub(crate) fn slug(&self) -> &'static str {
+        match self {
+            Self::Abandoned | Self::Inactive(SessionStatus::Abandoned) => "session-abandoned",
+            Self::Expired | Self::Inactive(SessionStatus::Expired) => "session-expired",
+            Self::Inactive(SessionStatus::Ended) => "session-ended",
+            Self::Inactive(SessionStatus::Pending) => "session-pending",
+            Self::Inactive(SessionStatus::Removed) => "session-removed",
+            Self::Inactive(SessionStatus::Replaced) => "session-replaced",
+            Self::Inactive(SessionStatus::Revoked) => "session-revoked",
+            Self::Inactive(SessionStatus::Active | SessionStatus::Unknown(_)) => {
+                "session-not-active"
+            }
+            Self::NotFound => "session-not-found",
+            Self::NotVerified => "session-not-verified",
+            Self::UserMismatch => "session-user-mismatch",
+        }
+    }
+}
