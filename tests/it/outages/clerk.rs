@@ -123,7 +123,7 @@ async fn clerk_wanting_a_moment() {
 #[tokio::test(flavor = "multi_thread")]
 async fn clerk_refusing_our_own_key() {
     let mut row = Row::start("clerk refusing the secret key", SETTING).await;
-    let admin = row.place.admin;
+    let admin = row.place.replicas[0].admin;
     row.turn(KEY_REFUSED, 300, async |place| {
         place.sandbox.faults().errors(1.0, 401);
     })

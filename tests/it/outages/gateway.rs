@@ -42,11 +42,12 @@ async fn a_gateway_killed_while_minting_and_started_again() {
     })
     .await;
     row.last(700).await;
-    row.turn(GATEWAY_GONE, 0, async |place| place.kill()).await;
+    row.turn(GATEWAY_GONE, 0, async |place| place.replicas[0].kill())
+        .await;
     row.last(500).await;
     row.turn(CALM, 1_500, async |place| {
         place.sandbox.faults().clear();
-        place.start_again();
+        place.replicas[0].start_again();
     })
     .await;
     row.last(1_000).await;
@@ -85,7 +86,7 @@ async fn clients_that_go_away() {
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_configurations() {
     let row = Row::start("bad reloads", SETTING).await;
-    let good = std::fs::read_to_string(&row.place.file).unwrap();
+    let good = std::fs::read_to_string(&row.place.replicas[0].file).unwrap();
     for bad in [
         "",
         "no toml",
@@ -102,10 +103,10 @@ async fn bad_configurations() {
 }
 
 async fn reload(row: &Row, text: &str) {
-    std::fs::write(&row.place.file, text).unwrap();
+    std::fs::write(&row.place.replicas[0].file, text).unwrap();
     let counts = || (reloads(row, "bad"), reloads(row, "ok"));
     let before = counts();
-    row.place.hang_up();
+    row.place.replicas[0].hang_up();
     let deadline = Instant::now() + Duration::from_secs(10);
     while counts() == before {
         assert!(Instant::now() < deadline, "not reloaded: {before:?}");
@@ -114,7 +115,7 @@ async fn reload(row: &Row, text: &str) {
 }
 
 fn reloads(row: &Row, outcome: &str) -> Option<u32> {
-    let metrics = get(row.place.admin, "/metrics", &[]);
+    let metrics = get(row.place.replicas[0].admin, "/metrics", &[]);
     let name = format!("clerk_gateway_config_reloads_total{{outcome=\"{outcome}\"}} ");
     let line = metrics.lines().find_map(|line| line.strip_prefix(&name));
     line.map(|count| count.parse().unwrap())

@@ -31,6 +31,12 @@ pub(super) enum Kind {
     UnknownKid,
     /// A new session's request, whose client goes away before the answer.
     Leaver,
+    /// A session that one of the replicas has refused since before the row, and only tokens decide.
+    Ended,
+    /// One that the row revokes on a replica, asked for there.
+    Own,
+    /// The same, asked for at the others.
+    Others,
 }
 
 use Kind::*;
@@ -63,14 +69,14 @@ pub(super) const MIX: &[Kind] = &[
 #[derive(Clone, Copy)]
 pub(super) struct Phase {
     pub(super) allows: fn(Kind) -> &'static [u16],
-    /// Whether a connection may end without an answer.
-    pub(super) may_lose: bool,
+    /// The replica whose connections may end without an answer.
+    pub(super) may_lose: Option<usize>,
 }
 
 const fn phase(allows: fn(Kind) -> &'static [u16]) -> Phase {
     Phase {
         allows,
-        may_lose: false,
+        may_lose: None,
     }
 }
 
@@ -149,7 +155,7 @@ pub(super) const UPSTREAM_GONE: Phase = phase(|kind| match calm(kind) {
 /// The gateway itself has gone.
 pub(super) const GATEWAY_GONE: Phase = Phase {
     allows: |_| &[],
-    may_lose: true,
+    may_lose: Some(0),
 };
 
 /// The gateway's clock is so far behind that tokens minted now are of its future.
@@ -158,23 +164,51 @@ pub(super) const BEHIND: Phase = phase(|kind| match kind {
     kind => calm(kind),
 });
 
+/// What was revoked is refused where that was done, and elsewhere perhaps.
+pub(super) const TOLD_SOME: Phase = phase(|kind| match kind {
+    Own => &[401],
+    Others => &[200, 401],
+    kind => calm(kind),
+});
+
+/// What was revoked is refused everywhere.
+pub(super) const TOLD_ALL: Phase = phase(|kind| match kind {
+    Own | Others => &[401],
+    kind => calm(kind),
+});
+
 fn calm(kind: Kind) -> &'static [u16] {
     match kind {
-        Public | Networkless | Known | Post | Template | Bare | New | NewToken => &[200],
+        Public | Networkless | Known | Post | Template | Bare | New | NewToken | Own | Others => {
+            &[200]
+        }
         // It does not stay for the answer.
         Leaver => &[],
-        SignedOut | Forged | Expired | Revoked | UnknownKid => &[401],
+        SignedOut | Forged | Expired | Revoked | UnknownKid | Ended => &[401],
     }
 }
 
 impl Kind {
     /// Tells whether the answer needs nobody but the gateway and its upstream.
     pub(super) fn is_prompt(self) -> bool {
-        matches!(self, Public | SignedOut | Forged | Expired | Networkless)
+        match self {
+            Public | SignedOut | Forged | Expired | Networkless | Ended | Own | Others => true,
+            Known | Post | Template | Bare | Revoked | New | NewToken | UnknownKid | Leaver => {
+                false
+            }
+        }
     }
 }
 
 impl Phase {
+    /// The same while a replica is gone.
+    pub(super) const fn without(self, replica: usize) -> Self {
+        Self {
+            may_lose: Some(replica),
+            ..self
+        }
+    }
+
     pub(super) fn allows(&self, kind: Kind, status: u16) -> bool {
         (self.allows)(kind).contains(&status)
     }

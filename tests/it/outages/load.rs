@@ -19,7 +19,8 @@ use tokio::{
 
 use super::{
     kind::Kind,
-    place::{Person, Place},
+    people::Person,
+    place::Place,
     workers::{HELD, NUMBER, header},
 };
 
@@ -39,7 +40,10 @@ const PATIENCE: Duration = Duration::from_millis(600);
 pub(super) struct Sample {
     pub(super) number: u64,
     pub(super) kind: Kind,
+    /// Who was asked.
+    pub(super) replica: usize,
     pub(super) began: Instant,
+    pub(super) took: Duration,
     /// The phases in which it began and ended.
     pub(super) phases: (usize, usize),
     pub(super) outcome: Outcome,
@@ -69,7 +73,8 @@ struct Shared {
     phase: AtomicUsize,
     turn: AtomicUsize,
     numbers: AtomicU64,
-    idle: Mutex<Vec<TcpStream>>,
+    /// A replica's unused connections.
+    idle: Vec<Mutex<Vec<TcpStream>>>,
     most: AtomicUsize,
     prompt: AtomicUsize,
     samples: Mutex<Vec<Sample>>,
@@ -91,15 +96,22 @@ impl Load {
             phase: AtomicUsize::new(0),
             turn: AtomicUsize::new(0),
             numbers: AtomicU64::new(0),
-            idle: Mutex::default(),
+            idle: place.replicas.iter().map(|_| Mutex::default()).collect(),
             most: AtomicUsize::new(0),
             prompt: AtomicUsize::new(0),
             samples: Mutex::default(),
             stopping: AtomicUsize::new(0),
         });
-        for _ in 0..2 * place.people.known.len() {
-            for kind in [Kind::Known, Kind::Template] {
-                shared.one_of(kind).await;
+        for replica in 0..place.replicas.len() {
+            for one in &place.people.known {
+                shared
+                    .ask_at(replica, Kind::Known, shared.number(), one)
+                    .await;
+            }
+            for one in &place.people.with_template {
+                shared
+                    .ask_at(replica, Kind::Template, shared.number(), one)
+                    .await;
             }
         }
         let pacer = tokio::spawn(pace(Arc::clone(&shared)));
@@ -156,25 +168,34 @@ impl Shared {
     }
 
     async fn one_of(&self, kind: Kind) {
-        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let number = self.number();
         let who = self.who(kind, number);
         self.ask(kind, number, &who).await;
         if kind == Kind::Leaver {
             // Whoever left comes back, and finds what was begun for them.
-            let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+            let number = self.number();
             self.ask(Kind::New, number, &who).await;
         }
     }
 
+    fn number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
     async fn ask(&self, kind: Kind, number: u64, who: &Person) {
+        let replica = self.replica(kind, number);
+        self.ask_at(replica, kind, number, who).await;
+    }
+
+    async fn ask_at(&self, replica: usize, kind: Kind, number: u64, who: &Person) {
         let (request, expected) = self.request(kind, number, who);
         let prompt = usize::from(kind.is_prompt());
         self.prompt.fetch_add(prompt, Ordering::Relaxed);
         let first = self.phase.load(Ordering::SeqCst);
         let began = Instant::now();
         let outcome = match kind {
-            Kind::Leaver => self.leave(&request).await,
-            _ => match timeout(NEVER, self.exchange(&request)).await {
+            Kind::Leaver => self.leave(replica, &request).await,
+            _ => match timeout(NEVER, self.exchange(replica, &request)).await {
                 Err(_) => Outcome::Lost("never answered".to_owned()),
                 Ok(Err(error)) => Outcome::Lost(error.to_string()),
                 Ok(Ok(answer)) => judge(&answer, &expected),
@@ -184,7 +205,9 @@ impl Shared {
         let sample = Sample {
             number,
             kind,
+            replica,
             began,
+            took: began.elapsed(),
             phases: (first, self.phase.load(Ordering::SeqCst)),
             outcome,
         };
@@ -200,8 +223,28 @@ impl Shared {
             Kind::Template => of(&people.with_template),
             Kind::Revoked => of(&people.revoked),
             Kind::Bare => people.bare.clone(),
+            Kind::Ended => people.ended.clone(),
+            Kind::Own | Kind::Others => people.ending[self.home(number)].clone(),
             Kind::New | Kind::NewToken | Kind::Leaver => self.place.newcomer(number),
             _ => of(&people.known),
+        }
+    }
+
+    /// The replica that revokes a session of those that the row revokes.
+    fn home(&self, number: u64) -> usize {
+        let turn = number as usize / 2 + number as usize / 20;
+        turn % self.idle.len()
+    }
+
+    fn replica(&self, kind: Kind, number: u64) -> usize {
+        let count = self.idle.len();
+        match kind {
+            Kind::Own => self.home(number),
+            Kind::Others => {
+                let other = 1 + number as usize % (count - 1);
+                (self.home(number) + other) % count
+            }
+            _ => number as usize % count,
         }
     }
 
@@ -210,7 +253,7 @@ impl Shared {
         let people = &self.place.people;
         let path = match kind {
             Kind::Public => "/public/",
-            Kind::Networkless => "/networkless/",
+            Kind::Networkless | Kind::Ended | Kind::Own | Kind::Others => "/networkless/",
             Kind::Template => "/token/",
             Kind::NewToken => "/new-token/",
             Kind::Leaver => &format!("/app{HELD}"),
@@ -247,18 +290,18 @@ impl Shared {
         self.place.sandbox.mint_with(session, edit)
     }
 
-    async fn exchange(&self, request: &str) -> io::Result<Answer> {
-        let mut stream = self.connection().await?;
+    async fn exchange(&self, replica: usize, request: &str) -> io::Result<Answer> {
+        let mut stream = self.connection(replica).await?;
         stream.write_all(request.as_bytes()).await?;
         let answer = read(&mut stream).await?;
         if !header(&answer.head, "connection").eq_ignore_ascii_case("close") {
-            self.idle.lock().unwrap().push(stream);
+            self.idle[replica].lock().unwrap().push(stream);
         }
         Ok(answer)
     }
 
-    async fn leave(&self, request: &str) -> Outcome {
-        let Ok(mut stream) = connect(self.place.address).await else {
+    async fn leave(&self, replica: usize, request: &str) -> Outcome {
+        let Ok(mut stream) = connect(self.place.replicas[replica].address).await else {
             return Outcome::Lost("no connection".to_owned());
         };
         let _ = stream.write_all(request.as_bytes()).await;
@@ -271,13 +314,23 @@ impl Shared {
         }
     }
 
-    async fn connection(&self) -> io::Result<TcpStream> {
-        let idle = self.idle.lock().unwrap().pop();
-        match idle {
+    /// An unused connection, if there is one that its replica has not ended meanwhile.
+    fn idle(&self, replica: usize) -> Option<TcpStream> {
+        let mut idle = self.idle[replica].lock().unwrap();
+        std::iter::from_fn(|| idle.pop()).find(is_open)
+    }
+
+    async fn connection(&self, replica: usize) -> io::Result<TcpStream> {
+        match self.idle(replica) {
             Some(stream) => Ok(stream),
-            None => connect(self.place.address).await,
+            None => connect(self.place.replicas[replica].address).await,
         }
     }
+}
+
+fn is_open(stream: &TcpStream) -> bool {
+    let read = stream.try_read(&mut [0]);
+    matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
 async fn connect(address: SocketAddr) -> io::Result<TcpStream> {

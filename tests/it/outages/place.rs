@@ -1,63 +1,66 @@
-//! A gateway between two workers and a sandbox, and people who use it.
+//! Gateways between two workers and a sandbox, and people who use them.
 
 use std::{
+    collections::VecDeque,
     net::SocketAddr,
-    path::{Path, PathBuf},
-    process::Command,
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
-use clerk_gateway::sandbox::{Sandbox, SeedTemplate, SeedUser};
+use clerk_gateway::sandbox::Sandbox;
 
-use super::workers::Workers;
-use crate::support::process::{Running, command, folder, free_address};
+use super::{
+    apart::{Apart, wanted},
+    people::{People, Person},
+    replica::Replica,
+    workers::Workers,
+};
+use crate::support::{process::free_address, redis::Redis, wire::Wire};
 
-/// What a row's gateway is told beside where everything is.
+/// How many newcomers a Clerk that is apart knows of.
+const WAITING: usize = 2_000;
+
+/// What a row's gateways are told beside where everything is.
 #[derive(Clone, Copy)]
 pub(super) struct Setting {
     pub(super) session_ttl: &'static str,
     pub(super) stale_if_error: &'static str,
     /// A file that libfaketime reads the clock's shift from.
     pub(super) clock: Option<&'static str>,
+    /// How many gateways there are; more than one share a Redis.
+    pub(super) replicas: usize,
+    /// Whether Clerk is a process that can be killed.
+    pub(super) is_apart: bool,
 }
 
 pub(super) const SETTING: Setting = Setting {
     session_ttl: "1s",
     stale_if_error: "5m",
     clock: None,
+    replicas: 1,
+    is_apart: false,
+};
+
+pub(super) const FLEET: Setting = Setting {
+    replicas: 3,
+    ..SETTING
 };
 
 pub(super) struct Place {
+    /// Clerk; where that is apart, who mints as it does.
     pub(super) sandbox: Sandbox,
     pub(super) workers: Workers,
-    pub(super) address: SocketAddr,
-    pub(super) admin: SocketAddr,
-    pub(super) file: PathBuf,
+    pub(super) replicas: Vec<Replica>,
     pub(super) people: People,
-    gateway: Mutex<Running>,
+    apart: Option<Apart>,
+    redis: Option<Mutex<Redis>>,
+    /// Between the gateways and Redis.
+    wire: Option<Wire>,
     newcomers: AtomicUsize,
-    setting: Setting,
-}
-
-/// Someone with a session, and a token of it that outlives the test.
-#[derive(Clone, Debug)]
-pub(super) struct Person {
-    pub(super) session: String,
-    pub(super) user: String,
-    pub(super) token: String,
-}
-
-pub(super) struct People {
-    pub(super) users: Vec<String>,
-    pub(super) known: Vec<Person>,
-    pub(super) with_template: Vec<Person>,
-    pub(super) bare: Person,
-    pub(super) revoked: Vec<Person>,
-    pub(super) forged: String,
-    pub(super) expired: String,
+    /// Those whom a Clerk that is apart knows of.
+    waiting: Mutex<VecDeque<Person>>,
 }
 
 const ROUTES: &str = r#"
@@ -80,61 +83,125 @@ path = "/app/*"
 
 impl Place {
     pub(super) async fn start(setting: Setting) -> Self {
-        let sandbox = Sandbox::builder().start().await.unwrap();
+        let sandbox = match setting.is_apart {
+            true => Sandbox::builder().deterministic().start().await,
+            false => Sandbox::builder().start().await,
+        };
+        let sandbox = sandbox.unwrap();
         add_template(&sandbox);
-        let workers = Workers::start().await;
-        let (address, admin) = (free_address(), free_address());
-        let [one, other] = workers.addresses;
-        let text = format!(
-            "[clerk]\npublishable_key = \"{}\"\napi_url = \"{}\"\ncalls_per_10s = 0\n\
+        let people = People::of(&sandbox, setting.replicas);
+        let waiting = waiting(&sandbox, &people, setting);
+        let apart = setting.is_apart.then(|| {
+            let all = people.all().chain(&waiting);
+            Apart::start(&sandbox, &all.map(|one| &*one.session).collect::<Vec<_>>())
+        });
+        let redis = (setting.replicas > 1).then(Redis::start);
+        let wire = match &redis {
+            Some(redis) => Some(Wire::to(redis.address).await),
+            None => None,
+        };
+        let mut place = Self {
+            workers: Workers::start().await,
+            replicas: Vec::new(),
+            newcomers: AtomicUsize::new(0),
+            redis: redis.map(Mutex::new),
+            waiting: Mutex::new(waiting),
+            sandbox,
+            people,
+            apart,
+            wire,
+        };
+        for _ in 0..setting.replicas {
+            place.add(setting);
+        }
+        if setting.replicas > 1 {
+            place.meet().await;
+        }
+        place
+    }
+
+    fn add(&mut self, setting: Setting) {
+        let addresses = (free_address(), free_address());
+        let text = self.text(addresses, setting);
+        let key = self.sandbox.secret_key();
+        let replica = Replica::start(addresses, &text, key, setting.clock);
+        self.replicas.push(replica);
+    }
+
+    fn text(&self, (address, admin): (SocketAddr, SocketAddr), setting: Setting) -> String {
+        let [one, other] = self.workers.addresses;
+        let clerk = match &self.apart {
+            Some(apart) => format!("http://{}", apart.address),
+            None => self.sandbox.url().to_owned(),
+        };
+        let shared = self.wire.as_ref().map(|wire| {
+            let address = wire.address;
+            format!("[shared]\nurl = \"redis://{address}\"\n")
+        });
+        format!(
+            "[clerk]\npublishable_key = \"{}\"\napi_url = \"{clerk}\"\ncalls_per_10s = 0\n\
              [session]\ncredentials = [\"bearer\", {{ header = \"x-session-id\" }}]\n\
              session_id_callers = [\"127.0.0.0/8\"]\n\
              [cache]\nsession_ttl = \"{}\"\nnegative_ttl = \"{}\"\nstale_if_error = \"{}\"\n\
-             [server]\nlisten = \"{address}\"\nadmin = \"{admin}\"\nwatch_interval = \"0s\"\n\
+             [server]\nlisten = \"{address}\"\nadmin = \"{admin}\"\nwatch_interval = \"0s\"\n{}\
              [[upstream]]\nname = \"app\"\nurls = [\"http://{one}\", \"http://{other}\"]\n{ROUTES}",
-            sandbox.publishable_key(),
-            sandbox.url(),
+            self.sandbox.publishable_key(),
             setting.session_ttl,
             setting.session_ttl,
             setting.stale_if_error,
-        );
-        let file = folder().join("gateway.toml");
-        std::fs::write(&file, text).unwrap();
-        let command = serve(&sandbox, &file, setting);
-        Self {
-            people: People::of(&sandbox),
-            gateway: Mutex::new(Running::start(command, address)),
-            newcomers: AtomicUsize::new(0),
-            sandbox,
-            workers,
-            address,
-            admin,
-            file,
-            setting,
+            shared.unwrap_or_default(),
+        )
+    }
+
+    /// Waits until all replicas have Redis, and refuse what the first of them revokes.
+    async fn meet(&self) {
+        for replica in &self.replicas {
+            replica.finds_redis(true).await;
+        }
+        self.replicas[0].revoke(&self.people.ended.session);
+        for replica in &self.replicas {
+            replica.comes_to_refuse(&self.people.ended.token).await;
         }
     }
 
-    pub(super) fn kill(&self) {
-        let mut gateway = self.gateway.lock().unwrap();
-        gateway.signal("KILL");
-        assert_eq!(gateway.status(), None, "it ended by itself");
+    /// Has each replica revoke a session; that holds there when this returns.
+    pub(super) fn revoke_on_each(&self) {
+        for (replica, person) in self.replicas.iter().zip(&self.people.ending) {
+            replica.revoke(&person.session);
+        }
     }
 
-    pub(super) fn start_again(&self) {
-        let command = serve(&self.sandbox, &self.file, self.setting);
-        *self.gateway.lock().unwrap() = Running::start(command, self.address);
+    /// Has one replica revoke what otherwise each would.
+    pub(super) fn revoke_all_on(&self, replica: usize) {
+        for person in &self.people.ending {
+            self.replicas[replica].revoke(&person.session);
+        }
     }
 
-    pub(super) fn hang_up(&self) {
-        self.gateway.lock().unwrap().signal("HUP");
+    pub(super) fn clerk(&self) -> &Apart {
+        self.apart.as_ref().unwrap()
     }
 
-    pub(super) fn resident_kib(&self) -> u64 {
-        self.gateway.lock().unwrap().resident_kib()
+    pub(super) fn wire(&self) -> &Wire {
+        self.wire.as_ref().unwrap()
+    }
+
+    pub(super) fn kill_redis(&self) {
+        self.redis.as_ref().unwrap().lock().unwrap().kill();
+    }
+
+    pub(super) fn start_redis_again(&self) {
+        let redis = self.redis.as_ref().unwrap();
+        redis.lock().unwrap().start_again();
+    }
+
+    /// The resident memory of each replica.
+    pub(super) fn resident_kib(&self) -> Vec<u64> {
+        self.replicas.iter().map(Replica::resident_kib).collect()
     }
 
     pub(super) fn stderr(&self) -> String {
-        self.gateway.lock().unwrap().stderr()
+        self.replicas.iter().map(Replica::stderr).collect()
     }
 
     /// How many sessions the gateway may have been asked for.
@@ -145,6 +212,10 @@ impl Place {
     /// Somebody whom the gateway has never heard of, with a token as Clerk would mint it now.
     pub(super) fn newcomer(&self, number: u64) -> Person {
         self.newcomers.fetch_add(1, Ordering::Relaxed);
+        if self.apart.is_some() {
+            let waiting = self.waiting.lock().unwrap().pop_front();
+            return waiting.expect("newcomers for as long as this lasts");
+        }
         let users = &self.people.users;
         let user = users[number as usize % users.len()].clone();
         let session = self.sandbox.create_session(&user);
@@ -157,85 +228,13 @@ impl Place {
     }
 }
 
+fn waiting(sandbox: &Sandbox, people: &People, setting: Setting) -> VecDeque<Person> {
+    let users = people.users.iter().cycle();
+    let users = users.take(if setting.is_apart { WAITING } else { 0 });
+    users.map(|user| Person::of(sandbox, user)).collect()
+}
+
 /// The template that only newcomers need.
 pub(super) fn add_template(sandbox: &Sandbox) {
-    sandbox.create_template(SeedTemplate {
-        name: "wanted".to_owned(),
-        ..SeedTemplate::default()
-    });
-}
-
-fn serve(sandbox: &Sandbox, file: &Path, setting: Setting) -> Command {
-    let mut command = command();
-    command.args(["serve", "-c"]).arg(file);
-    command.env("CLERK_SECRET_KEY", sandbox.secret_key());
-    if let Some(file) = setting.clock {
-        let library = "/usr/$LIB/faketime/libfaketimeMT.so.1";
-        command.env("LD_PRELOAD", library);
-        command.env("FAKETIME_TIMESTAMP_FILE", file);
-        command.env("FAKETIME_CACHE_DURATION", "1");
-        command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-    }
-    command
-}
-
-impl People {
-    fn len(&self) -> usize {
-        self.known.len() + self.with_template.len() + self.revoked.len() + 1
-    }
-
-    fn of(sandbox: &Sandbox) -> Self {
-        let users: Vec<_> = (0..5)
-            .map(|_| sandbox.create_user(SeedUser::default()))
-            .collect();
-        let many = |count: usize| -> Vec<_> {
-            let users = users.iter().cycle().take(count);
-            users.map(|user| Person::of(sandbox, user)).collect()
-        };
-        let known = many(20);
-        let revoked = many(5);
-        for person in &revoked {
-            sandbox.revoke(&person.session);
-        }
-        let expired = minted(sandbox, &known[0].session, -120, -60);
-        let mut forged = known[0].token.clone();
-        // Within the signature, and never the same.
-        let at = forged.len() - 20;
-        let other = if forged.as_bytes()[at] == b'A' {
-            "B"
-        } else {
-            "A"
-        };
-        forged.replace_range(at..=at, other);
-        Self {
-            with_template: many(10),
-            bare: many(1).remove(0),
-            known,
-            revoked,
-            forged,
-            expired,
-            users,
-        }
-    }
-}
-
-impl Person {
-    fn of(sandbox: &Sandbox, user: &str) -> Self {
-        let session = sandbox.create_session(user);
-        Self {
-            token: minted(sandbox, &session, -60, 3600),
-            user: user.to_owned(),
-            session,
-        }
-    }
-}
-
-/// A token from and until so many seconds from now.
-fn minted(sandbox: &Sandbox, session: &str, from: i64, until: i64) -> String {
-    sandbox.mint_with(session, |_, claims| {
-        let now = claims["iat"].as_i64().unwrap();
-        claims["iat"] = (now + from).into();
-        claims["nbf"] = (now + from).into();
-        claims["exp"] = (now + until).into();
-    })
+    sandbox.create_template(wanted());
 }

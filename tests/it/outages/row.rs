@@ -1,8 +1,9 @@
 //! One row: phases under load, and the judgement of everything that was answered in them.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     io::Write,
+    ops::RangeInclusive,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -26,7 +27,8 @@ pub(super) struct Row {
     /// Whether a request without a body may arrive once more where its connection broke.
     may_replay: bool,
     began: Instant,
-    resident: u64,
+    /// What each replica's memory was, in KiB.
+    resident: Vec<u64>,
 }
 
 /// Either of two phases' answers are right.
@@ -87,6 +89,18 @@ impl Row {
 
     /// Stops, judges and prints.
     pub(super) async fn end(self) {
+        self.judged().await;
+    }
+
+    /// The same, and in no phase does it take so much longer than in the first to let newcomers in.
+    pub(super) async fn end_with_newcomers_within(self, more: Duration) {
+        let name = self.name;
+        let quarters = quarters(&self.judged().await);
+        let is_prompt = quarters.iter().all(|took| *took <= quarters[0] + more);
+        assert!(is_prompt, "{name}: newcomers took {quarters:?}");
+    }
+
+    async fn judged(self) -> Vec<Sample> {
         let asked_for = self.began.elapsed();
         let most = self.load.most();
         let samples = self.load.stop().await;
@@ -97,15 +111,20 @@ impl Row {
         let arrived = self.place.workers.arrived();
         let miscounted: Vec<_> = samples
             .iter()
-            .filter_map(|sample| miscounted(sample, &arrived, self.may_replay))
+            .filter_map(|sample| {
+                let count = arrived.get(&sample.number).copied().unwrap_or(0);
+                let due = due(sample, &self.phases, self.may_replay);
+                (!due.contains(&count)).then(|| miscounted(sample, count))
+            })
             .collect();
         let resident = self.place.resident_kib();
         let line = format!(
-            "outage: {}: {} requests at {:.0}/s, {most} at once; {}; recovered in {} ms; {} KiB, then {resident} KiB\n",
+            "outage: {}: {} requests at {:.0}/s, {most} at once; {}; a quarter of the newcomers within {:.0?} by phase; recovered in {} ms; {:?} KiB, then {resident:?} KiB\n",
             self.name,
             samples.len(),
             samples.len() as f64 / asked_for.as_secs_f64(),
             summary(&samples),
+            quarters(&samples),
             recovery(&samples, self.turned),
             self.resident,
         );
@@ -121,7 +140,10 @@ impl Row {
         assert!(count == 0, "{count} miscounted: {:#?}", first(miscounted));
         let stderr = self.place.stderr();
         assert!(!stderr.contains("panicked"), "{stderr}");
-        assert!(resident < self.resident + GROWTH, "memory grows: {line}");
+        let mut both = resident.iter().zip(&self.resident);
+        let is_flat = both.all(|(last, first)| *last < first + GROWTH);
+        assert!(is_flat, "memory grows: {line}");
+        samples
     }
 }
 
@@ -133,39 +155,71 @@ fn first(mut all: Vec<String>) -> Vec<String> {
 fn wrong(sample: &Sample, phases: &[Allowed]) -> Option<String> {
     let (first, last) = sample.phases;
     let phases = &phases[first..=last];
-    let mut both = phases.iter().flat_map(|Allowed(one, other)| [one, other]);
+    let mut both = all_of(phases);
     let (fine, said) = match &sample.outcome {
         Outcome::Answered { status, code } => {
             let fine = both.any(|phase| phase.allows(sample.kind, *status));
             (fine, format!("{status} {code}"))
         }
         Outcome::Wrong(what) => (false, what.clone()),
-        Outcome::Lost(why) => (both.any(|phase| phase.may_lose), why.clone()),
+        Outcome::Lost(why) => (may_lose(sample, phases), why.clone()),
         Outcome::Left => (true, String::new()),
     };
     let name = format!("{:?} in phases {first} to {last}: {said}", sample.kind);
     (!fine).then_some(name)
 }
 
-/// What was answered arrived once, what was refused never; what was cut off, once at most.
-fn miscounted(sample: &Sample, arrived: &HashMap<u64, u32>, may_replay: bool) -> Option<String> {
-    let count = arrived.get(&sample.number).copied().unwrap_or(0);
+fn all_of(phases: &[Allowed]) -> impl Iterator<Item = &Phase> {
+    phases.iter().flat_map(|Allowed(one, other)| [one, other])
+}
+
+fn may_lose(sample: &Sample, phases: &[Allowed]) -> bool {
+    all_of(phases).any(|phase| phase.may_lose == Some(sample.replica))
+}
+
+/// How long the quickest quarter of those took whom nobody knew, a phase a figure: a busy machine counts least there.
+fn quarters(samples: &[Sample]) -> Vec<Duration> {
+    let mut phases: BTreeMap<usize, Vec<Duration>> = BTreeMap::new();
+    for sample in samples.iter().filter(|sample| sample.kind == Kind::New) {
+        phases.entry(sample.phases.0).or_default().push(sample.took);
+    }
+    let quarters = phases.into_values().map(|mut all| {
+        all.sort();
+        all[all.len() / 4]
+    });
+    quarters.collect()
+}
+
+/// How often a request is to have arrived: what was answered once, what was refused never; what was cut off, once at
+/// most.
+fn due(sample: &Sample, phases: &[Allowed], may_replay: bool) -> RangeInclusive<u32> {
     let most = match may_replay && sample.kind != Kind::Post {
         true => 2,
         false => 1,
     };
-    let fine = match &sample.outcome {
-        Outcome::Answered { status: 200, .. } => (1..=most).contains(&count),
-        Outcome::Answered { status: 502, .. } | Outcome::Lost(_) | Outcome::Left => count <= most,
-        Outcome::Answered { .. } => count == 0,
-        Outcome::Wrong(_) => true,
-    };
+    match &sample.outcome {
+        Outcome::Answered { status: 200, .. } => 1..=most,
+        Outcome::Answered { status: 502, .. } | Outcome::Lost(_) | Outcome::Left => 0..=most,
+        Outcome::Answered { .. } if is_under_way(sample, phases) => 0..=most,
+        Outcome::Answered { .. } => 0..=0,
+        Outcome::Wrong(_) => 0..=u32::MAX,
+    }
+}
+
+fn miscounted(sample: &Sample, count: u32) -> String {
     let said = match &sample.outcome {
         Outcome::Answered { status, .. } => status.to_string(),
         Outcome::Wrong(what) | Outcome::Lost(what) => what.clone(),
         Outcome::Left => "left".to_owned(),
     };
-    (!fine).then(|| format!("{:?} {said}: arrived {count} times", sample.kind))
+    format!("{:?} {said}: arrived {count} times", sample.kind)
+}
+
+/// Whether it may have gone on to the upstream before its session was revoked; then its answer is kept back.
+fn is_under_way(sample: &Sample, phases: &[Allowed]) -> bool {
+    let (first, last) = sample.phases;
+    matches!(sample.kind, Kind::Own | Kind::Others)
+        && all_of(&phases[first..=last]).any(|phase| phase.allows(sample.kind, 200))
 }
 
 fn summary(samples: &[Sample]) -> String {

@@ -6,6 +6,7 @@ pub(crate) mod programs;
 pub(crate) mod redis;
 pub(crate) mod scene;
 pub(crate) mod upstream;
+pub(crate) mod wire;
 
 use std::{
     convert::Infallible,

@@ -27,6 +27,15 @@ pub(crate) fn command() -> Command {
     command
 }
 
+/// Has libfaketime shift a command's clock by what a file says, which is read once a second.
+pub(crate) fn shift_clock(command: &mut Command, file: &str) {
+    let library = "/usr/$LIB/faketime/libfaketimeMT.so.1";
+    command.env("LD_PRELOAD", library);
+    command.env("FAKETIME_TIMESTAMP_FILE", file);
+    command.env("FAKETIME_CACHE_DURATION", "1");
+    command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+}
+
 /// A running child; it ends with the test.
 pub(crate) struct Running {
     child: Child,
