@@ -1,5 +1,9 @@
 //! Replicas that share a Redis.
 
+mod clocks;
+mod everywhere;
+mod flood;
+mod http2;
 mod revocations;
 mod sessions;
 mod settings;
@@ -8,6 +12,7 @@ mod tokens;
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -28,6 +33,7 @@ const ROUTES: &str = r#"
 [[route]]
 path = "/plain/*"
 verify = "networkless"
+credentials = ["bearer"]
 
 [[route]]
 path = "/asked/*"
@@ -43,6 +49,8 @@ struct Fleet {
     upstream: Upstream,
     redis: Redis,
     replicas: Vec<Replica>,
+    /// What each is told beside its file.
+    variables: &'static [(&'static str, &'static str)],
 }
 
 struct Replica {
@@ -54,11 +62,14 @@ struct Replica {
 impl Fleet {
     /// Starts Redis and so many replicas, and waits until they know each other.
     async fn start(replicas: usize) -> Self {
+        Self::told(replicas, &[]).await
+    }
+
+    /// The same, where each replica is told more by its environment.
+    async fn told(replicas: usize, variables: &'static [(&str, &str)]) -> Self {
         let mut fleet = Self {
-            sandbox: Sandbox::builder().start().await.unwrap(),
-            upstream: Upstream::echoing(),
-            redis: Redis::start(),
-            replicas: Vec::new(),
+            variables,
+            ..Self::alone(Redis::start()).await
         };
         for _ in 0..replicas {
             fleet.add();
@@ -67,12 +78,28 @@ impl Fleet {
         fleet
     }
 
+    /// All but the replicas.
+    async fn alone(redis: Redis) -> Self {
+        Self {
+            sandbox: Sandbox::builder().start().await.unwrap(),
+            upstream: Upstream::echoing(),
+            redis,
+            replicas: Vec::new(),
+            variables: &[],
+        }
+    }
+
     fn add(&mut self) {
         self.add_with("");
     }
 
     /// Starts one more replica, with more lines of `[shared]` and sections after it.
     fn add_with(&mut self, lines: &str) {
+        self.add_by(lines, |_| ());
+    }
+
+    /// The same, and has its command changed.
+    fn add_by(&mut self, lines: &str, change: impl FnOnce(&mut Command)) {
         let (address, admin) = (free_address(), free_address());
         let folder = folder();
         let webhook_secret = folder.join("webhook-secret");
@@ -80,6 +107,8 @@ impl Fleet {
         let text = format!(
             "[clerk]\npublishable_key = \"{}\"\napi_url = \"{}\"\n\
              [server]\nlisten = \"{address}\"\nadmin = \"{admin}\"\n\
+             [session]\ncredentials = [\"bearer\", {{ header = \"x-session-id\" }}]\n\
+             session_id_callers = [\"127.0.0.0/8\"]\n\
              [cache]\nsession_ttl = \"3s\"\n\
              [webhooks]\nsecret_files = [{webhook_secret:?}]\n\
              [shared]\nurl = \"{}\"\n{lines}\n\
@@ -95,6 +124,8 @@ impl Fleet {
         command.args(["serve", "-c"]).arg(&file);
         command.env("CLERK_SECRET_KEY", self.sandbox.secret_key());
         command.env("CLERK_GATEWAY_LOG", "trace");
+        command.envs(self.variables.iter().copied());
+        change(&mut command);
         self.replicas.push(Replica {
             process: Running::start(command, address),
             address,
@@ -140,6 +171,18 @@ impl Fleet {
             }
         }
         panic!("redis was always too slow");
+    }
+
+    /// A session with a token that is good for an hour before and after now.
+    fn lasting_session(&self) -> (String, String) {
+        let session = self.sandbox.create_session(self.sandbox.user_id());
+        let token = self.sandbox.mint_with(&session, |_, claims| {
+            let now = claims["iat"].as_i64().unwrap();
+            claims["iat"] = (now - 3_600).into();
+            claims["nbf"] = (now - 3_600).into();
+            claims["exp"] = (now + 3_600).into();
+        });
+        (session, token)
     }
 
     fn new_session(&self) -> (String, String) {

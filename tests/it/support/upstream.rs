@@ -4,6 +4,7 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -23,9 +24,12 @@ impl Upstream {
         Self::answering(OK)
     }
 
-    /// Answers as `start` does, but lets a WebSocket be, and sends back what comes.
+    /// Answers as `start` does, but lets a WebSocket be, and sends back what comes; `/ticks` has no end.
     pub(crate) fn echoing() -> Self {
         Self::by(|stream, request| {
+            if request.contains("/ticks ") {
+                return tick(stream);
+            }
             if !request
                 .to_lowercase()
                 .contains("\r\nupgrade: websocket\r\n")
@@ -83,6 +87,15 @@ impl Upstream {
             .filter(|(key, _)| key.eq_ignore_ascii_case(name))
             .map(|(_, value)| value.to_owned())
             .collect()
+    }
+}
+
+/// A body that goes on until whoever reads it leaves.
+fn tick(stream: &mut TcpStream) -> std::io::Result<()> {
+    stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+    loop {
+        stream.write_all(b"4\r\ntick\r\n")?;
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
