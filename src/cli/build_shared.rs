@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 #[cfg(feature = "redis")]
 pub(super) use crate::shared::Shared;
+#[cfg(feature = "redis")]
+use crate::shared::SharedError;
 use crate::{
     config::{ConfigError, Loaded},
     handle::ClerkBuilder,
@@ -18,17 +20,24 @@ pub(super) enum Shared {}
 ///
 /// # Errors
 ///
-/// A URL that is none of Redis's, with its place in the configuration.
+/// A URL that is none of Redis's, or authorities that are none, with their place in the configuration.
 #[cfg(feature = "redis")]
 pub(super) fn shared(loaded: &Loaded) -> Result<Option<Shared>, ConfigError> {
     let Some(shared) = &loaded.settings.shared else {
         return Ok(None);
     };
     let issuer = loaded.settings.clerk.instance.issuer();
-    let made = Shared::new(&shared.url, issuer, &shared.secrets);
+    let authorities = shared.authorities.as_deref();
+    let made = Shared::new(&shared.url, authorities, issuer, &shared.secrets);
     made.map(Some).map_err(|error| {
-        let fix = "write it as in redis://user:password@127.0.0.1:6379/0";
-        loaded.refuse("shared.url", error.to_string(), fix)
+        let (key, fix) = match error {
+            SharedError::Authorities => ("shared.ca_file", "write certificates into it, as PEM"),
+            SharedError::Address(_) | SharedError::Key => {
+                let fix = "write it as in redis://user:password@127.0.0.1:6379/0";
+                ("shared.url", fix)
+            }
+        };
+        loaded.refuse(key, error.to_string(), fix)
     })
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     error::Findings,
-    secret::{Secret, ValueOrFile, read_secret},
+    secret::{Secret, ValueOrFile, read_secret, read_text},
 };
 
 const SCHEMES: [&str; 7] = [
@@ -21,6 +21,7 @@ const SCHEMES: [&str; 7] = [
     "redis+unix://",
     "valkey+unix://",
 ];
+const TLS_SCHEMES: [&str; 2] = ["rediss://", "valkeys://"];
 /// Shorter texts can be guessed.
 const SHORTEST_KEY: usize = 32;
 
@@ -32,6 +33,8 @@ pub(crate) struct SharedSection {
     pub(crate) url: Option<Secret>,
     /// The file that holds the URL: where it has a password.
     pub(crate) url_file: Option<PathBuf>,
+    /// PEM of the authorities that count for rediss://, instead of the system's.
+    pub(crate) ca_file: Option<PathBuf>,
     /// The files with the keys of what is shared, one each: the first seals, all open, so that they can be rotated.
     pub(crate) key_files: Vec<PathBuf>,
 }
@@ -41,6 +44,8 @@ pub(crate) struct SharedSection {
 #[cfg_attr(not(feature = "redis"), allow(dead_code))]
 pub(crate) struct SharedSettings {
     pub(crate) url: SecretString,
+    /// PEM of the authorities that count, instead of the system's.
+    pub(crate) authorities: Option<String>,
     /// Never empty: the first seals.
     pub(crate) secrets: Vec<SecretString>,
 }
@@ -61,6 +66,7 @@ impl SharedSection {
         let keys = self.read_keys(findings);
         let url = url?;
         check_url(url.expose_secret(), findings);
+        let authorities = self.read_authorities(url.expose_secret(), findings);
         let derived = secret_key.filter(|_| self.key_files.is_empty());
         let secrets: Vec<_> = keys.into_iter().chain(derived.cloned()).collect();
         if secrets.is_empty() && self.key_files.is_empty() {
@@ -68,7 +74,21 @@ impl SharedSection {
             let fix = "name a file in shared.key_files, as made by: openssl rand -base64 32";
             findings.problem("shared.key_files", what, fix);
         }
-        (!secrets.is_empty()).then_some(SharedSettings { url, secrets })
+        (!secrets.is_empty()).then_some(SharedSettings {
+            url,
+            authorities,
+            secrets,
+        })
+    }
+
+    fn read_authorities(&self, url: &str, findings: &mut Findings) -> Option<String> {
+        let path = self.ca_file.as_deref()?;
+        if !TLS_SCHEMES.iter().any(|scheme| url.starts_with(scheme)) {
+            let what = "is for TLS, which shared.url does not ask for";
+            let fix = "write rediss:// there, or remove the key";
+            findings.problem("shared.ca_file", what, fix);
+        }
+        read_text("shared.ca_file", path, findings)
     }
 
     fn read_keys(&self, findings: &mut Findings) -> Vec<SecretString> {
@@ -105,9 +125,11 @@ impl SharedSettings {
     /// Returns a digest of what a restart is needed to change.
     pub(crate) fn fingerprint(&self) -> Digest {
         let mut context = Context::new(&SHA256);
-        for text in self.secrets.iter().chain([&self.url]) {
-            context.update(&(text.expose_secret().len() as u64).to_be_bytes());
-            context.update(text.expose_secret().as_bytes());
+        let secrets = self.secrets.iter().chain([&self.url]);
+        let texts = secrets.map(|secret| secret.expose_secret());
+        for text in texts.chain(self.authorities.as_deref()) {
+            context.update(&(text.len() as u64).to_be_bytes());
+            context.update(text.as_bytes());
         }
         context.finish()
     }

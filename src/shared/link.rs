@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use aws_lc_rs::rand;
-use redis::{AsyncConnectionConfig, Client, RedisResult, aio::MultiplexedConnection};
+use redis::{
+    AsyncConnectionConfig, Client, RedisResult, TlsCertificates, aio::MultiplexedConnection,
+};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+
+use super::SharedError;
 
 /// A connection that is not there by then is none.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -20,9 +25,13 @@ pub(super) struct Link(Client);
 pub(super) struct Backoff(Duration);
 
 impl Link {
-    /// Takes a URL; nothing is connected yet.
-    pub(super) fn new(url: &str) -> RedisResult<Self> {
-        Client::open(url).map(Self)
+    /// Takes a URL, and PEM of the authorities that count where not the system's do; nothing is connected yet.
+    pub(super) fn new(url: &str, authorities: Option<&str>) -> Result<Self, SharedError> {
+        let client = Client::open(url).map_err(SharedError::Address)?;
+        match authorities {
+            None => Ok(Self(client)),
+            Some(pem) => trusting(url, pem).map(Self),
+        }
     }
 
     /// Returns the address, without user and password.
@@ -38,6 +47,21 @@ impl Link {
         let connecting = self.0.get_multiplexed_async_connection_with_config(&config);
         connecting.await
     }
+}
+
+fn trusting(url: &str, pem: &str) -> Result<Client, SharedError> {
+    // None at all is no error to the client, and trusts nobody.
+    if CertificateDer::pem_slice_iter(pem.as_bytes())
+        .next()
+        .is_none()
+    {
+        return Err(SharedError::Authorities);
+    }
+    let certificates = TlsCertificates {
+        client_tls: None,
+        root_cert: Some(pem.into()),
+    };
+    Client::build_with_tls(url, certificates).map_err(|_| SharedError::Authorities)
 }
 
 impl Backoff {
@@ -82,8 +106,8 @@ mod tests {
 
     #[test]
     fn an_address_is_shown_without_its_password() {
-        let link = Link::new("redis://user:secret@127.0.0.1:6380/2").unwrap();
+        let link = Link::new("redis://user:secret@127.0.0.1:6380/2", None).unwrap();
         assert_eq!(link.address(), "127.0.0.1:6380");
-        assert!(Link::new("http://127.0.0.1").is_err());
+        assert!(Link::new("http://127.0.0.1", None).is_err());
     }
 }

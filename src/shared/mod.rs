@@ -36,6 +36,8 @@ pub(crate) struct Shared {
 pub(crate) enum SharedError {
     #[error("it is no address of a redis: {0}")]
     Address(redis::RedisError),
+    #[error("it holds no certificate that can be used")]
+    Authorities,
     #[error("no key can be derived")]
     Key,
 }
@@ -43,18 +45,20 @@ pub(crate) enum SharedError {
 impl Shared {
     /// Sets the Redis at `url` up for an instance, by its issuer; nothing is connected yet.
     ///
-    /// The first of the secrets seals; what any of them has sealed is opened.
+    /// `authorities` is PEM of those that count for TLS, where not the system's do. The first of the secrets seals;
+    /// what any of them has sealed is opened.
     ///
     /// # Errors
     ///
-    /// [`SharedError`] for a URL that is none of Redis's.
+    /// [`SharedError`] for a URL that is none of Redis's, and for authorities that are none.
     pub(crate) fn new(
         url: &SecretString,
+        authorities: Option<&str>,
         instance: &str,
         secrets: &[SecretString],
     ) -> Result<Self, SharedError> {
         Ok(Self {
-            link: Link::new(url.expose_secret()).map_err(SharedError::Address)?,
+            link: Link::new(url.expose_secret(), authorities)?,
             vault: Arc::new(Vault::new(instance, secrets).ok_or(SharedError::Key)?),
             connection: Connection::default(),
         })

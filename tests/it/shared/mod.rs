@@ -7,7 +7,9 @@ mod http2;
 mod revocations;
 mod sessions;
 mod settings;
+mod tls;
 mod tokens;
+mod valkey;
 
 use std::{
     io::{Read, Write},

@@ -39,6 +39,13 @@ pub(crate) fn program(name: &str) -> Command {
     command
 }
 
+/// What Python prints that has the packages of the tests.
+pub(crate) fn python(code: &str) -> String {
+    let (good, said) = output(program("python").args(["-c", code]));
+    assert!(good, "{said}");
+    said.trim().to_owned()
+}
+
 impl Certificate {
     /// One that signs itself, for a name.
     pub(crate) fn for_name(name: &str) -> Self {

