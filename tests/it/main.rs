@@ -63,6 +63,7 @@ mod sign_out;
 mod signer;
 mod stream_ends;
 mod streaming;
+mod supply_chain;
 mod support;
 mod template_tokens;
 mod tls;
