@@ -42,6 +42,7 @@ mod nginx;
 mod otlp;
 mod outages;
 mod outputs;
+mod public_api;
 mod readme;
 mod refusal_forms;
 mod reload;
