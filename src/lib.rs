@@ -80,6 +80,9 @@
 pub mod cli;
 #[cfg(feature = "gateway")]
 mod config;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(feature = "gateway")]
 mod server;
 #[cfg(feature = "redis")]

@@ -12,6 +12,8 @@ mod completions;
 mod config_args;
 mod dev;
 mod explain;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod runtime;
 mod sandbox;
 mod schema;

@@ -13,6 +13,8 @@ mod duration;
 mod env;
 mod error;
 mod file;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod hasura;
 mod hasura_roles;
 mod hasura_webhook;

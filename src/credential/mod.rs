@@ -4,6 +4,8 @@
 //! two different values for one source are bad: whoever guesses which one counts is guessed against.
 
 mod bearer;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 #[cfg(feature = "gateway")]
 mod removal;
 mod session_cookie;

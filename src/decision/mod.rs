@@ -8,6 +8,8 @@
 mod answer;
 mod envoy;
 pub(crate) mod ext_authz;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 pub(crate) mod hasura;
 mod nginx;
 mod told;

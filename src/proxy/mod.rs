@@ -36,6 +36,8 @@ pub(crate) use error::ProxyError;
 pub(crate) use health::HealthCheck;
 use origin::Origin;
 use tunnel::Asked;
+#[cfg(fuzzing)]
+pub(crate) use tunnel::fuzzing;
 pub(crate) use tunnel::{Allowance, End, Tunnels};
 use upstream::HttpClient;
 pub(crate) use upstream::{Upstream, UpstreamConfig, UpstreamLimits};

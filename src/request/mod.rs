@@ -4,6 +4,8 @@ mod cookies;
 mod forwarded;
 mod forwarded_header;
 mod framing;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod hasura_body;
 mod host;
 mod original;

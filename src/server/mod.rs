@@ -23,6 +23,8 @@ mod validity;
 mod verdicts;
 mod webhooks;
 mod wire;
+#[cfg(fuzzing)]
+pub(crate) use wire::fuzzing;
 
 pub(crate) use admin::{Admin, Reload};
 pub(crate) use connection::Transport;

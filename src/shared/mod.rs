@@ -8,6 +8,8 @@
 //! Without Redis a replica goes on alone; it tells the others when Redis is back.
 
 mod feed;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod link;
 mod values;
 mod vault;

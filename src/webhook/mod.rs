@@ -6,6 +6,8 @@
 
 mod delivered;
 mod event;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod signature;
 
 pub(crate) use delivered::Delivered;

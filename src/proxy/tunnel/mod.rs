@@ -1,5 +1,7 @@
 //! Connections that were upgraded: both sides joined byte for byte, until one ends or they are told to.
 
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod pump;
 mod websocket;
 

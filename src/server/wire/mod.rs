@@ -1,6 +1,8 @@
 //! A connection's bytes on their way to hyper and back: ambiguous heads are noted before hyper reads them, and
 //! a head or an answer that does not move is cut.
 
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod scan;
 
 use std::{
