@@ -11,5 +11,5 @@ pub use crate::{
     request::fuzzing::{Canonical, Client, canonical, canonical_path, client, hasura_headers},
     server::fuzzing::{Fault, Scanned, scan},
     shared::fuzzing::{Vault, read_revocation},
-    webhook::fuzzing::{Delivery, read_delivery},
+    webhook::fuzzing::{Delivery, Said, read_delivery},
 };

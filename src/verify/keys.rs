@@ -204,11 +204,17 @@ fn pem_body(pem: &str) -> Result<Vec<u8>, KeyError> {
     }
 }
 
-/// Parses SPKI or PKCS#1.
+/// Parses SPKI or PKCS#1, which is SPKI's end.
 fn parse_der(der: &[u8]) -> Result<ParsedPublicKey, KeyError> {
     let key =
         ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der).map_err(|_| KeyError::NotRsa)?;
-    check(key)
+    let key = check(key)?;
+    // aws-lc passes over what stands behind a key.
+    let spki = key.as_der().map_err(|_| KeyError::NotRsa)?;
+    match spki.as_ref().ends_with(der) {
+        true => Ok(key),
+        false => Err(KeyError::NotRsa),
+    }
 }
 
 /// aws-lc puts off the check of size and kind to the first signature; here it is due at once.

@@ -39,6 +39,18 @@ fn every_spelling_of_a_public_key_is_read() {
 }
 
 #[test]
+fn a_key_with_bytes_behind_it_is_refused() {
+    for text in [OURS.pem(), OURS.pkcs1_pem()] {
+        let lines: Vec<_> = text.lines().collect();
+        let mut der = STANDARD.decode(lines[1..lines.len() - 1].concat()).unwrap();
+        der.push(0);
+        let label = lines[0].trim_matches('-').replace("BEGIN ", "");
+        let refused = KeySet::from_pem(&pem(&label, &der)).err();
+        assert_eq!(refused, Some(KeyError::NotRsa), "{text}");
+    }
+}
+
+#[test]
 fn what_is_no_public_key_is_refused_by_its_name() {
     let other = |label| pem(label, b"\x30\x03\x02\x01\x00");
     for (text, error) in [
