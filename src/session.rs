@@ -7,6 +7,8 @@ use std::{fmt, sync::Arc};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
+#[cfg(feature = "client")]
+use crate::revocation::{Epoch, Proven as Since, Subject};
 use crate::time::Timestamp;
 
 /// A verified Clerk session; a clone costs one reference count.
@@ -44,6 +46,9 @@ pub(crate) struct SessionData {
     pub(crate) expires_at: Timestamp,
     pub(crate) proof: Proof,
     pub(crate) claims: Option<Box<RawValue>>,
+    /// For a bare session ID: since when what Clerk said of it counts.
+    #[cfg(feature = "client")]
+    pub(crate) asked: Option<Epoch>,
 }
 
 /// How a session was proven.
@@ -154,6 +159,8 @@ impl SessionData {
             expires_at: Timestamp::from_secs(60),
             proof: Proof::Networkless,
             claims: None,
+            #[cfg(feature = "client")]
+            asked: None,
         }
     }
 }
@@ -165,6 +172,21 @@ impl Session {
             #[cfg(feature = "gateway")]
             memo: OnceLock::new(),
         }))
+    }
+
+    /// Says whom the proof is about, and since when it counts.
+    #[cfg(feature = "client")]
+    pub(crate) fn subject(&self) -> Subject<'_> {
+        let organization = self.organization();
+        Subject {
+            session_id: self.id(),
+            user_id: self.user_id(),
+            organization_id: organization.map(|organization| organization.id.as_str()),
+            proven: match self.0.data.asked {
+                Some(epoch) => Since::Asked(epoch),
+                None => Since::Issued(self.issued_at()),
+            },
+        }
     }
 
     #[cfg(feature = "client")]

@@ -29,7 +29,7 @@ use crate::{
     clerk::budget::Priority,
     revocation::{Revocation, SessionEnd},
     session::Session,
-    verify::{VerifyError, judge_revoked},
+    verify::VerifyError,
 };
 use crate::{
     instance::Instance,
@@ -276,7 +276,7 @@ impl Clerk {
             return Ok(());
         }
         let now = self.0.clock.now();
-        Ok(judge_revoked(&self.0.revocations, session, now)?)
+        Ok(self.0.revocations.judge(&session.subject(), now)?)
     }
 
     /// Asks whether a proven session is still good; cached answers count.

@@ -235,8 +235,10 @@ impl TemplateTokens {
         let SessionAnswer::Known(facts) = answer else {
             return Err(TemplateTokenError::SessionNotGood);
         };
-        let presented = session.organization().map(|organization| &organization.id);
-        if facts.organization_id.as_ref() != presented {
+        let presented = session
+            .organization()
+            .map(|organization| organization.id.as_str());
+        if facts.organization_id() != presented {
             return Err(TemplateTokenError::OrganizationMismatch);
         }
         Ok(())

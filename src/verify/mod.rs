@@ -43,8 +43,6 @@ pub use session_token::{
 #[cfg(feature = "client")]
 pub use verifier::OnUnavailable;
 pub(crate) use verifier::Verifier;
-#[cfg(feature = "gateway")]
-pub(crate) use verifier::judge_revoked;
 
 use crate::credential::CredentialError;
 #[cfg(feature = "client")]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::shared_status::Told;
 use crate::{
     clerk::budget::Priority,
-    revocation::{Epoch, Proven, Subject},
+    revocation::{Epoch, Subject},
     session::{Organization, Proof, Session, SessionData, SessionStatus},
     telemetry::metrics::CacheResult,
     time::Timestamp,
@@ -26,10 +26,8 @@ pub(crate) struct SessionFacts {
     pub(crate) user_id: String,
     pub(crate) client_id: String,
     pub(crate) status: SessionStatus,
-    pub(crate) organization_id: Option<String>,
     expire_at: Timestamp,
     abandon_at: Timestamp,
-    pub(super) asked: Epoch,
     pub(super) asked_at: Timestamp,
     /// The session as a bare ID proves it: without claims.
     bare: Session,
@@ -113,14 +111,14 @@ impl SessionFacts {
         Session::new(data)
     }
 
+    /// Returns the organization that is active in the session, where one is.
+    pub(crate) fn organization_id(&self) -> Option<&str> {
+        self.bare.organization().map(|active| active.id.as_str())
+    }
+
     /// Says whom the facts are about, and since when they are known.
     pub(crate) fn subject(&self) -> Subject<'_> {
-        Subject {
-            session_id: self.bare.id(),
-            user_id: &self.user_id,
-            organization_id: self.organization_id.as_deref(),
-            proven: Proven::Asked(self.asked),
-        }
+        self.bare.subject()
     }
 
     fn new(told: Told, asked: Asked) -> Self {
@@ -130,7 +128,7 @@ impl SessionFacts {
             user_id: told.user_id.clone(),
             client_id: Some(told.client_id.clone()),
             status: told.status.clone(),
-            organization: told.organization_id.clone().map(|id| Organization {
+            organization: told.organization_id.map(|id| Organization {
                 id,
                 ..Organization::default()
             }),
@@ -143,15 +141,14 @@ impl SessionFacts {
             expires_at: expire_at,
             proof: Proof::SessionId,
             claims: None,
+            asked: Some(asked.epoch),
         });
         Self {
             user_id: told.user_id,
             client_id: told.client_id,
             status: told.status,
-            organization_id: told.organization_id,
             expire_at,
             abandon_at: Timestamp::from_millis(told.abandon_at),
-            asked: asked.epoch,
             asked_at: asked.at,
             bare,
         }
@@ -163,7 +160,7 @@ impl SessionFacts {
             user_id: self.user_id.clone(),
             client_id: self.client_id.clone(),
             status: self.status.clone(),
-            organization_id: self.organization_id.clone(),
+            organization_id: self.organization_id().map(str::to_owned),
             actor: self.bare.actor().cloned(),
             expire_at: self.expire_at.as_millis(),
             abandon_at: self.abandon_at.as_millis(),

@@ -178,6 +178,8 @@ fn read(payload: String, profile: &TokenProfile, now: Timestamp) -> Result<Sessi
             serde_json::value::RawValue::from_string(payload)
                 .map_err(|_| Malformed::Json("payload"))?,
         ),
+        #[cfg(feature = "client")]
+        asked: None,
     }))
 }
 

@@ -19,8 +19,7 @@ use super::{
 use crate::{
     cache::Failure,
     clerk::{Error, budget::Priority, outage::Outage},
-    revocation::{Proven, Revocations, Revoked, Subject},
-    session::Proof,
+    revocation::Revocations,
     time::Clock,
 };
 use crate::{
@@ -154,33 +153,8 @@ impl Verifier {
 
     #[cfg(feature = "client")]
     fn judge_revoked(&self, session: &Session, now: Timestamp) -> Result<(), VerifyError> {
-        Ok(judge_revoked(&self.revocations, session, now)?)
+        Ok(self.revocations.judge(&session.subject(), now)?)
     }
-}
-
-/// Judges a proven session by what is known to be revoked.
-///
-/// # Errors
-///
-/// The revocation that concerns it.
-#[cfg(feature = "client")]
-pub(crate) fn judge_revoked(
-    revocations: &Revocations,
-    session: &Session,
-    now: Timestamp,
-) -> Result<(), Revoked> {
-    if session.proof() == Proof::SessionId {
-        // When Clerk was asked is not known here, only that it was: about the user, it is to be asked again.
-        return revocations.judge_session(session.id(), now);
-    }
-    let organization = session.organization();
-    let subject = Subject {
-        session_id: session.id(),
-        user_id: session.user_id(),
-        organization_id: organization.map(|organization| organization.id.as_str()),
-        proven: Proven::Issued(session.issued_at()),
-    };
-    revocations.judge(&subject, now)
 }
 
 // Without a client nothing here can learn of a revocation, and nothing needs to be asked.

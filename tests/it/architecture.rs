@@ -166,7 +166,7 @@ fn the_forbidden_edges_are_absent() {
     }
     for (leaf, allowed) in [
         ("time", &[][..]),
-        ("session", &["time"]),
+        ("session", &["revocation", "time"]),
         ("instance", &[]),
         ("problem", &[]),
         ("revocation", &["time"]),

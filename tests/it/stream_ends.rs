@@ -1,20 +1,30 @@
 //! Exchanges that run on, and the end of the session that they run for.
 
 use std::{
+    fs,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     time::{Duration, Instant},
 };
 
-use crate::support::{
-    process::status_of,
-    scene::{Scene, Setting},
-    upstream::Upstream,
+use serde_json::json;
+
+use crate::{
+    support::{
+        process::{folder, raw, status_of},
+        scene::{Scene, Setting},
+        upstream::Upstream,
+    },
+    webhooks::{self, Delivery},
 };
 
 const ROUTES: &str = r#"
 [[route]]
 path = "/asked/*"
+
+[[route]]
+path = "/bare/*"
+credentials = [{ header = "x-session-id" }]
 
 [[route]]
 path = "/networkless/*"
@@ -45,8 +55,14 @@ impl Played {
 
     async fn with(session: &str) -> Self {
         let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+        let secret_file = folder().join("webhook");
+        fs::write(&secret_file, webhooks::secret(webhooks::KEY)).unwrap();
+        let clerk = format!(
+            "[webhooks]\nsecret_files = [{secret_file:?}]\n\
+             [session]\nsession_id_callers = [\"127.0.0.0/8\"]\n{session}"
+        );
         let setting = Setting {
-            clerk: &format!("[session]\n{session}"),
+            clerk: &clerk,
             upstream: &format!("url = \"http://{}\"", upstream.local_addr().unwrap()),
             routes: ROUTES,
             ..Setting::default()
@@ -97,6 +113,14 @@ impl Played {
         let server = self.answer(GRANTED);
         until(&mut client, "\r\n\r\n");
         (client, server)
+    }
+
+    /// Tells the gateway that the session's user was banned; it knows when this returns.
+    fn ban(&self) {
+        let user = json!({"id": self.scene.sandbox.user_id(), "banned": true});
+        let delivery = Delivery::of("user.updated", user);
+        let answer = raw(self.scene.address, &delivery.request(webhooks::PATH));
+        assert_eq!(status_of(&answer), 204, "{answer}");
     }
 
     /// Revokes the session by the admin port; it is refused when this returns.
@@ -218,6 +242,17 @@ async fn an_answer_that_comes_after_the_revocation_is_kept_back() {
     let metrics = played.scene.metrics();
     let counted = "clerk_gateway_requests_total{route=\"/asked/*\",status=\"401\"} 1";
     assert!(metrics.contains(counted), "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_of_a_bare_session_id_ends_when_its_user_is_banned() {
+    let played = Played::told().await;
+    let id = played.scene.sandbox.session_id();
+    let mut client = played.send("GET /bare/x", &format!("x-session-id: {id}\r\n"));
+    let _server = played.answer(&format!("{CHUNKED}5\r\nfirst\r\n"));
+    until(&mut client, "first\r\n");
+    played.ban();
+    assert_eq!(rest(client), b"");
 }
 
 #[tokio::test(flavor = "multi_thread")]
