@@ -296,7 +296,7 @@ fn verify_status(error: &VerifyError) -> StatusCode {
         VerifyError::Outage(_) => StatusCode::SERVICE_UNAVAILABLE,
         #[cfg(feature = "client")]
         VerifyError::NotGood(_) | VerifyError::Revoked(_) => StatusCode::UNAUTHORIZED,
-        VerifyError::ClientUat(_) | VerifyError::SessionIdNetworkless | VerifyError::Token(_) => {
+        VerifyError::Credential(_) | VerifyError::SessionIdNetworkless | VerifyError::Token(_) => {
             StatusCode::UNAUTHORIZED
         }
     }
@@ -341,7 +341,10 @@ impl From<Denied> for Rejection {
 
 impl From<VerifyError> for Rejection {
     fn from(error: VerifyError) -> Self {
-        Self(Cause::Verify(error))
+        match error {
+            VerifyError::Credential(error) => error.into(),
+            error => Self(Cause::Verify(error)),
+        }
     }
 }
 

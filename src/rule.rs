@@ -91,8 +91,11 @@ impl Rule {
         &'a self,
         head: RequestHead<'a>,
     ) -> Result<Option<Carrier<'a>>, Rejection> {
-        let credential = self.credential(head)?;
-        Ok(credential.map(|credential| credential.carrier()))
+        let Some(credential) = self.credential(head)? else {
+            return Ok(None);
+        };
+        credential.check()?;
+        Ok(Some(credential.carrier()))
     }
 
     /// Finds what the request presents: absent, good so far, or bad.

@@ -69,9 +69,7 @@ pub(crate) enum Credential<'a> {
     /// What should be a session token.
     SessionToken {
         /// The token: a secret.
-        token: &'a str,
-        /// Where it was.
-        carrier: Carrier<'a>,
+        token: PresentedToken<'a>,
         /// The client's last sign-in, where a cookie beside the token's tells.
         client_uat: Option<ClientUat>,
     },
@@ -82,6 +80,15 @@ pub(crate) enum Credential<'a> {
         /// Where it was.
         carrier: Carrier<'a>,
     },
+}
+
+/// What should be a session token, as presented: its bytes are looked at only when it is read.
+///
+/// So a token that was proven before is known again by its bytes alone, and never scanned.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) struct PresentedToken<'a> {
+    bytes: &'a [u8],
+    carrier: Carrier<'a>,
 }
 
 /// Where a credential was.
@@ -245,7 +252,40 @@ impl<'a> Credential<'a> {
     /// Returns where the credential was.
     pub(crate) fn carrier(&self) -> Carrier<'a> {
         match self {
-            Self::SessionToken { carrier, .. } | Self::SessionId { carrier, .. } => *carrier,
+            Self::SessionToken { token, .. } => token.carrier,
+            Self::SessionId { carrier, .. } => *carrier,
+        }
+    }
+
+    /// Looks at every byte.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be a credential.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn check(&self) -> Result<(), CredentialError> {
+        match self {
+            Self::SessionToken { token, .. } => token.text().map(drop),
+            Self::SessionId { .. } => Ok(()),
+        }
+    }
+}
+
+impl<'a> PresentedToken<'a> {
+    /// Returns the bytes, which may be any.
+    pub(crate) fn bytes(self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Reads the token's text.
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialError::MalformedBearer`] or [`CredentialError::MalformedCookie`] for bytes that no token has.
+    pub(crate) fn text(self) -> Result<&'a str, CredentialError> {
+        match self.carrier {
+            Carrier::Cookie => session_cookie::text(self.bytes),
+            _ => bearer::text(self.bytes),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, header::COOKIE};
 
-use super::{Carrier, ClientUat, Credential, CredentialError, only};
+use super::{Carrier, ClientUat, Credential, CredentialError, PresentedToken, only};
 
 const SESSION: &str = "__session";
 const CLIENT_UAT: &str = "__client_uat";
@@ -48,22 +48,24 @@ fn find<'a>(
     let Some(token) = only(values(headers, session))? else {
         return Ok(None);
     };
-    // Without a branch a byte, as for the bearer token.
-    if !token
-        .iter()
-        .fold(true, |all, byte| all & byte.is_ascii_graphic())
-    {
-        return Err(CredentialError::MalformedCookie);
-    }
-    let token = str::from_utf8(token).map_err(|_| CredentialError::MalformedCookie)?;
     let client_uat = only(values(headers, client_uat))?
         .map(parse_client_uat)
         .transpose()?;
     Ok(Some(Credential::SessionToken {
-        token,
-        carrier: Carrier::Cookie,
+        token: PresentedToken {
+            bytes: token,
+            carrier: Carrier::Cookie,
+        },
         client_uat,
     }))
+}
+
+/// Reads a session cookie's value.
+pub(super) fn text(token: &[u8]) -> Result<&str, CredentialError> {
+    match str::from_utf8(token) {
+        Ok(text) if token.iter().all(u8::is_ascii_graphic) => Ok(text),
+        _ => Err(CredentialError::MalformedCookie),
+    }
 }
 
 fn parse_client_uat(value: &[u8]) -> Result<ClientUat, CredentialError> {

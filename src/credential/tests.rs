@@ -39,7 +39,10 @@ pub(super) fn headers(fields: &[(&str, &str)]) -> HeaderMap {
 fn outcome(extracted: Extracted<'_>) -> String {
     match extracted {
         Extracted::Absent => "absent".to_owned(),
-        Extracted::Found(Credential::SessionToken { token, .. }) => token.to_owned(),
+        Extracted::Found(Credential::SessionToken { token, .. }) => match token.text() {
+            Ok(text) => text.to_owned(),
+            Err(error) => error.slug().to_owned(),
+        },
         Extracted::Found(Credential::SessionId { id, .. }) => id.to_owned(),
         Extracted::Bad(error) => error.slug().to_owned(),
     }

@@ -65,9 +65,9 @@ pub enum VerifyMode {
 /// Why a credential does not prove a session.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum VerifyError {
-    /// The token does not fit what the browser knows of its user's sign-ins.
+    /// It cannot be a token, or does not fit what the browser knows of its user's sign-ins.
     #[error(transparent)]
-    ClientUat(#[from] CredentialError),
+    Credential(#[from] CredentialError),
     /// The session is not good.
     #[cfg(feature = "client")]
     #[error(transparent)]
@@ -92,7 +92,7 @@ impl VerifyError {
     /// Returns the reason slug.
     pub(crate) fn slug(&self) -> &'static str {
         match self {
-            Self::ClientUat(error) => error.slug(),
+            Self::Credential(error) => error.slug(),
             #[cfg(feature = "client")]
             Self::NotGood(reason) => reason.slug(),
             #[cfg(feature = "client")]

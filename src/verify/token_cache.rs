@@ -43,7 +43,7 @@ struct TokenKey {
 
 struct TokenQuery<'a> {
     profile: usize,
-    token: &'a str,
+    token: &'a [u8],
 }
 
 struct ByExpiry;
@@ -75,7 +75,7 @@ impl TokenCache {
     pub(crate) fn get(
         &self,
         profile: usize,
-        token: &str,
+        token: &[u8],
         generation: u64,
     ) -> Option<Arc<ProvenToken>> {
         let proven = self.proven.get(&TokenQuery { profile, token })?;
@@ -122,7 +122,7 @@ impl Hash for TokenKey {
         let Self { profile, token } = self;
         TokenQuery {
             profile: *profile,
-            token,
+            token: token.as_bytes(),
         }
         .hash(state);
     }
@@ -131,13 +131,13 @@ impl Hash for TokenKey {
 impl Hash for TokenQuery<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_usize(self.profile);
-        state.write(self.token.as_bytes());
+        state.write(self.token);
     }
 }
 
 impl Equivalent<TokenKey> for TokenQuery<'_> {
     fn equivalent(&self, key: &TokenKey) -> bool {
-        self.profile == key.profile && *self.token == *key.token
+        self.profile == key.profile && *self.token == *key.token.as_bytes()
     }
 }
 

@@ -23,7 +23,7 @@ use crate::{
     time::Clock,
 };
 use crate::{
-    credential::{ClientUat, Credential},
+    credential::{ClientUat, Credential, PresentedToken},
     session::Session,
     telemetry::metrics::{self, CacheResult},
     time::Timestamp,
@@ -78,15 +78,15 @@ impl Verifier {
     /// Verifies with what is at hand; `None` where something must be awaited.
     pub(crate) fn recall(&self, credential: &Credential<'_>, now: Timestamp) -> Option<Verified> {
         let verified = match credential {
-            Credential::SessionToken {
-                token, client_uat, ..
-            } => match self.prove_at_hand(token, now)? {
-                Ok(proven) => match self.judge(&proven.session, *client_uat, now) {
-                    Ok(()) => self.confirm_at_hand(&proven, now)?,
+            Credential::SessionToken { token, client_uat } => {
+                match self.prove_at_hand(*token, now)? {
+                    Ok(proven) => match self.judge(&proven.session, *client_uat, now) {
+                        Ok(()) => self.confirm_at_hand(&proven, now)?,
+                        Err(error) => Err(error),
+                    },
                     Err(error) => Err(error),
-                },
-                Err(error) => Err(error),
-            },
+                }
+            }
             Credential::SessionId { id, .. } => self.recall_bare(id, now)?,
         };
         Some(verified)
@@ -105,14 +105,18 @@ impl Verifier {
 
     fn prove_at_hand(
         &self,
-        token: &str,
+        token: PresentedToken<'_>,
         now: Timestamp,
     ) -> Option<Result<Arc<ProvenToken>, VerifyError>> {
         let keys = self.keys.at_hand(now)?;
         match self.prove_with(&keys, token, now) {
-            Err(TokenError::UnknownKey) if self.keys.may_lack_a_kid(now) => None,
-            Err(TokenError::UnknownKey) => Some(self.prove_with_newer(&keys, token, now)),
-            proven => Some(proven.map_err(VerifyError::Token)),
+            Err(VerifyError::Token(TokenError::UnknownKey)) => {
+                match self.keys.may_lack_a_kid(now) {
+                    true => None,
+                    false => Some(self.prove_with_newer(&keys, token, now)),
+                }
+            }
+            proven => Some(proven),
         }
     }
 
@@ -121,12 +125,12 @@ impl Verifier {
     fn prove_with_newer(
         &self,
         keys: &LoadedKeys,
-        token: &str,
+        token: PresentedToken<'_>,
         now: Timestamp,
     ) -> Result<Arc<ProvenToken>, VerifyError> {
         let newer = self.keys.at_hand(now);
         match newer.filter(|newer| newer.generation != keys.generation) {
-            Some(newer) => Ok(self.prove_with(&newer, token, now)?),
+            Some(newer) => self.prove_with(&newer, token, now),
             None => Err(TokenError::UnknownKey.into()),
         }
     }
@@ -134,15 +138,17 @@ impl Verifier {
     fn prove_with(
         &self,
         keys: &LoadedKeys,
-        token: &str,
+        token: PresentedToken<'_>,
         now: Timestamp,
-    ) -> Result<Arc<ProvenToken>, TokenError> {
-        if let Some(proven) = self.tokens.get(self.number, token, keys.generation)
+    ) -> Result<Arc<ProvenToken>, VerifyError> {
+        // Only what was read before is kept, so that what is found needs no reading.
+        if let Some(proven) = self.tokens.get(self.number, token.bytes(), keys.generation)
             && !self.profile.is_expired(&proven.session, now)
         {
             metrics::token_cache(CacheResult::Hit);
             return Ok(proven);
         }
+        let token = token.text()?;
         metrics::token_cache(CacheResult::Miss);
         let session = session_token::verify(token, &keys.set, &self.profile, now)?;
         let generation = keys.generation;
@@ -178,9 +184,7 @@ impl Verifier {
     /// Verifies, awaiting what is not at hand.
     pub(crate) async fn verify(&self, credential: &Credential<'_>, now: Timestamp) -> Verified {
         let (token, client_uat) = match credential {
-            Credential::SessionToken {
-                token, client_uat, ..
-            } => (token, *client_uat),
+            Credential::SessionToken { token, client_uat } => (*token, *client_uat),
             Credential::SessionId { id, .. } => return self.verify_bare(id, now).await,
         };
         let proven = self.prove(token, now).await?;
@@ -233,17 +237,23 @@ impl Verifier {
         }
     }
 
-    async fn prove(&self, token: &str, now: Timestamp) -> Result<Arc<ProvenToken>, VerifyError> {
+    async fn prove(
+        &self,
+        token: PresentedToken<'_>,
+        now: Timestamp,
+    ) -> Result<Arc<ProvenToken>, VerifyError> {
+        // What cannot be a token is bad, whether or not keys can be had.
+        token.text()?;
         let keys = self.keys.load(now).await.map_err(keys_outage)?;
         match self.prove_with(&keys, token, now) {
-            Err(TokenError::UnknownKey) => {}
-            proven => return Ok(proven?),
+            Err(VerifyError::Token(TokenError::UnknownKey)) => {}
+            proven => return proven,
         }
         match self.keys.load_for_unknown_kid(now).await {
             None => self.prove_with_newer(&keys, token, now),
             Some(newer) => {
                 let newer = newer.map_err(keys_outage)?;
-                Ok(self.prove_with(&newer, token, now)?)
+                self.prove_with(&newer, token, now)
             }
         }
     }
@@ -257,13 +267,18 @@ impl Verifier {
         Some(self.compose(proven, &answer, now))
     }
 
-    async fn confirm(&self, proven: &ProvenToken, token: &str, now: Timestamp) -> Verified {
+    async fn confirm(
+        &self,
+        proven: &ProvenToken,
+        token: PresentedToken<'_>,
+        now: Timestamp,
+    ) -> Verified {
         let Some(statuses) = &self.statuses else {
             return Ok(proven.session.clone());
         };
         let id = proven.session.id();
         let voucher = self.voucher(&proven.session);
-        let answer = statuses.get(id, Some(token), now, voucher, Priority::Request);
+        let answer = statuses.get(id, Some(token.text()?), now, voucher, Priority::Request);
         match answer.await {
             Ok(answer) => self.compose(proven, &answer, now),
             Err(failure) => {

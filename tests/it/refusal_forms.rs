@@ -66,6 +66,19 @@ async fn a_signed_out_navigation_is_sent_to_sign_in_and_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_browser_that_knows_of_its_users_sign_out_is_sent_to_sign_in() {
+    let scene = scene().await;
+    let token = scene.sandbox.session_token();
+    let in_2096 = 4_000_000_000_u32.to_string();
+    for client_uat in ["0", &in_2096] {
+        let cookie = format!("Cookie: __session={token}; __client_uat={client_uat}");
+        let lines = [&NAVIGATION[..], &[cookie.as_str()]].concat();
+        let answer = send(&scene, "GET /a", "gw.test", &lines);
+        assert_eq!(status_of(&answer), 302, "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_is_not_ours_is_no_place_to_come_back_to() {
     let scene = scene().await;
     for host in ["evil.test", "gw.test:81", "gw.test.evil.test"] {
