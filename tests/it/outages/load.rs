@@ -81,6 +81,13 @@ struct Shared {
     stopping: AtomicUsize,
 }
 
+/// One of the load's requests, and in which phase whoever asks came with what they have.
+#[derive(Clone, Copy)]
+struct Turn {
+    number: u64,
+    phase: usize,
+}
+
 struct Answer {
     status: u16,
     head: String,
@@ -105,12 +112,12 @@ impl Load {
         for replica in 0..place.replicas.len() {
             for one in &place.people.known {
                 shared
-                    .ask_at(replica, Kind::Known, shared.number(), one)
+                    .ask_at(replica, Kind::Known, shared.next(), one)
                     .await;
             }
             for one in &place.people.with_template {
                 shared
-                    .ask_at(replica, Kind::Template, shared.number(), one)
+                    .ask_at(replica, Kind::Template, shared.next(), one)
                     .await;
             }
         }
@@ -168,30 +175,32 @@ impl Shared {
     }
 
     async fn one_of(&self, kind: Kind) {
-        let number = self.number();
-        let who = self.who(kind, number);
-        self.ask(kind, number, &who).await;
+        let turn = self.next();
+        let who = self.who(kind, turn.number);
+        self.ask(kind, turn, &who).await;
         if kind == Kind::Leaver {
             // Whoever left comes back, and finds what was begun for them.
-            let number = self.number();
-            self.ask(Kind::New, number, &who).await;
+            self.ask(Kind::New, self.next(), &who).await;
         }
     }
 
-    fn number(&self) -> u64 {
-        self.numbers.fetch_add(1, Ordering::Relaxed)
+    fn next(&self) -> Turn {
+        Turn {
+            number: self.numbers.fetch_add(1, Ordering::Relaxed),
+            phase: self.phase.load(Ordering::SeqCst),
+        }
     }
 
-    async fn ask(&self, kind: Kind, number: u64, who: &Person) {
-        let replica = self.replica(kind, number);
-        self.ask_at(replica, kind, number, who).await;
+    async fn ask(&self, kind: Kind, turn: Turn, who: &Person) {
+        let replica = self.replica(kind, turn.number);
+        self.ask_at(replica, kind, turn, who).await;
     }
 
-    async fn ask_at(&self, replica: usize, kind: Kind, number: u64, who: &Person) {
+    async fn ask_at(&self, replica: usize, kind: Kind, turn: Turn, who: &Person) {
+        let Turn { number, phase } = turn;
         let (request, expected) = self.request(kind, number, who);
         let prompt = usize::from(kind.is_prompt());
         self.prompt.fetch_add(prompt, Ordering::Relaxed);
-        let first = self.phase.load(Ordering::SeqCst);
         let began = Instant::now();
         let outcome = match kind {
             Kind::Leaver => self.leave(replica, &request).await,
@@ -208,7 +217,7 @@ impl Shared {
             replica,
             began,
             took: began.elapsed(),
-            phases: (first, self.phase.load(Ordering::SeqCst)),
+            phases: (phase, self.phase.load(Ordering::SeqCst)),
             outcome,
         };
         self.samples.lock().unwrap().push(sample);
