@@ -44,9 +44,10 @@ fn presented(
     match sources.extract(headers, query, SessionIds::Accepted) {
         Extracted::Absent => Presented::Absent,
         Extracted::Bad(error) => Presented::Bad(error.slug()),
-        Extracted::Found(Credential::SessionToken { token, .. }) => {
-            Presented::Found(token.to_owned())
-        }
+        Extracted::Found(Credential::SessionToken { token, .. }) => match token.text() {
+            Ok(text) => Presented::Found(text.to_owned()),
+            Err(error) => Presented::Bad(error.slug()),
+        },
         Extracted::Found(Credential::SessionId { id, .. }) => Presented::Found(id.to_owned()),
     }
 }

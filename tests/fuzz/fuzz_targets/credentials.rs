@@ -68,14 +68,14 @@ fn naive_cookie(cookies: &[(Vec<u8>, Vec<u8>)], end: &str) -> Presented {
         [token] => token,
         _ => return Presented::Bad("credentials-conflict"),
     };
-    if !token.iter().all(u8::is_ascii_graphic) {
-        return Presented::Bad("token-invalid");
-    }
     match all(format!("__client_uat{end}"))[..] {
         [] => {}
         [uat] if str::from_utf8(uat).is_ok_and(|uat| uat.parse::<i64>().is_ok()) => {}
         [_] => return Presented::Bad("client-uat-invalid"),
         _ => return Presented::Bad("credentials-conflict"),
+    }
+    if !token.iter().all(u8::is_ascii_graphic) {
+        return Presented::Bad("token-invalid");
     }
     Presented::Found(String::from_utf8(token.to_vec()).expect("ascii"))
 }
