@@ -1,24 +1,16 @@
 //! Clerk's rate limit as a budget: how many calls fit into 10 seconds, and whose they are where not all fit.
 //!
-//! Everything here is told what time it is, so that a simulation can drive it.
+//! It is one replica's part of the limit, or the whole of it while a fleet keeps one ledger.
 
-use std::{
-    array,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+#[cfg(feature = "redis")]
+use tokio::sync::oneshot;
+
+use super::books::{Books, State};
+#[cfg(feature = "redis")]
+use super::fleet::Verdict;
 use crate::time::Timestamp;
-
-/// Clerk counts over 10 seconds. One more is remembered, so that no 10 seconds whatever hold more than the limit.
-const SECONDS: u64 = 11;
-/// A 429 halves the budget at most once in so many seconds, and each so many give some of it back.
-const STEP: u64 = 10;
-/// One part in so many is what a step gives back, and what is left at least.
-const PARTS: u64 = 20;
 
 /// How urgent a call is.
 #[cfg_attr(
@@ -36,24 +28,29 @@ pub(crate) enum Priority {
     Stream,
 }
 
-/// What one process may ask of Clerk, and has asked; clones share what was asked.
+/// What may be asked of Clerk, and has been; clones share what was.
 ///
 /// Others may share Clerk's limit unknown to us (more replicas than were told, an application's own calls). So
 /// a 429 halves the budget, which then grows again by a twentieth of its limit every 10 seconds.
 #[derive(Clone, Debug)]
 pub(crate) struct Budget {
-    /// Calls in 10 seconds; 0: any number.
+    /// Calls in 10 seconds of all replicas together; 0: any number.
     limit: u32,
-    calls: Arc<Calls>,
+    /// How many replicas share that, where they do not count together.
+    replicas: u32,
+    books: Arc<Books>,
 }
 
-#[derive(Debug)]
-struct Calls {
-    /// A second and the calls made in it, packed.
-    seconds: [AtomicU64; SECONDS as usize],
-    /// The second of the last 429 and what it left of the budget, packed; 0: there was none.
-    cut: AtomicU64,
-    taking: Mutex<()>,
+/// What is left of a budget.
+#[cfg(feature = "gateway")]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Pace {
+    /// How many calls still fit into these 10 seconds; `None`: any number.
+    pub(crate) left: Option<u64>,
+    /// How long all calls are held back.
+    pub(crate) held_back: Duration,
+    /// Whether that is counted together with the other replicas; `None`: there are none to count with.
+    pub(crate) is_shared: Option<bool>,
 }
 
 impl Priority {
@@ -84,130 +81,143 @@ impl Priority {
 impl Budget {
     /// Begins a budget of so many calls in any 10 seconds; 0: any number.
     pub(crate) fn new(limit: u32) -> Self {
-        let calls = Calls {
-            seconds: array::from_fn(|_| AtomicU64::new(0)),
-            cut: AtomicU64::new(0),
-            taking: Mutex::default(),
-        };
         Self {
             limit,
-            calls: Arc::new(calls),
+            replicas: 1,
+            books: Arc::default(),
         }
     }
 
-    /// Returns the budget with another limit; what was asked under this one counts.
+    /// Divides it among so many replicas: each has its part, and one call at least.
+    pub(crate) fn among(mut self, replicas: u32) -> Self {
+        self.replicas = replicas.max(1);
+        self
+    }
+
+    /// Counts in these books.
+    #[cfg(feature = "redis")]
+    pub(crate) fn counted_in(mut self, books: Arc<Books>) -> Self {
+        self.books = books;
+        self
+    }
+
+    /// Takes another's place: what was asked under that one counts.
     #[cfg(feature = "gateway")]
-    pub(crate) fn with_limit(&self, limit: u32) -> Self {
-        Self {
-            limit,
-            calls: Arc::clone(&self.calls),
-        }
+    pub(crate) fn succeed(&mut self, previous: &Self) {
+        self.books = Arc::clone(&previous.books);
     }
 
-    /// Counts a call, if it fits.
+    /// Counts a call, if it fits; where the replicas count together, the calls of all count.
+    ///
+    /// # Errors
+    ///
+    /// After how long there may be room for it, at the earliest.
+    pub(crate) async fn obtain(&self, priority: Priority, now: Timestamp) -> Result<(), Duration> {
+        #[cfg(feature = "redis")]
+        if let Some(asked) = self.ask(priority, now)
+            && let Some(verdict) = self.books.answer(asked).await
+        {
+            return verdict;
+        }
+        self.take(priority, now)
+    }
+
+    /// Asks for a call that seems to fit, where the replicas count together.
+    #[cfg(feature = "redis")]
+    fn ask(&self, priority: Priority, now: Timestamp) -> Option<oneshot::Receiver<Verdict>> {
+        let mut state = self.books.open();
+        let now = state.fleet_time(now);
+        if self.limit == 0 || !state.is_together() || !self.fits(&state, priority, now) {
+            return None;
+        }
+        let most = priority.part_of(self.allowance(&state, now));
+        self.books.ask(&mut state, most)
+    }
+
+    /// Counts a call of this replica, if it fits into its part.
     ///
     /// # Errors
     ///
     /// After how long there is room for another call, at the earliest.
     pub(crate) fn take(&self, priority: Priority, now: Timestamp) -> Result<(), Duration> {
-        // One at a time, so that two never share the last place.
-        let taking = &self.calls.taking;
-        let _one = taking.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.has_room(priority, now) {
-            return Err(self.until_room(now));
+        let mut state = self.books.open();
+        let now = state.fleet_time(now);
+        if !self.fits(&state, priority, now) {
+            return Err(state.until_less(now));
         }
-        self.count(now);
+        state.count_alone(now);
         Ok(())
     }
 
     /// Tells whether a call would fit.
     pub(crate) fn has_room(&self, priority: Priority, now: Timestamp) -> bool {
-        self.limit == 0 || self.used(now) < priority.part_of(self.allowance(now))
+        let state = self.books.open();
+        let now = state.fleet_time(now);
+        self.fits(&state, priority, now)
     }
 
     /// Returns which part of the budget is used up, from 0 to about 1.
     pub(crate) fn pressure(&self, now: Timestamp) -> f64 {
-        match self.limit {
-            0 => 0.0,
-            _ => self.used(now) as f64 / self.allowance(now) as f64,
+        if self.limit == 0 {
+            return 0.0;
         }
+        let state = self.books.open();
+        let now = state.fleet_time(now);
+        self.used(&state, now) as f64 / self.allowance(&state, now) as f64
     }
 
-    /// Halves the budget, because Clerk has refused a call by its own count.
-    pub(crate) fn halve(&self, now: Timestamp) {
-        let second = second(now);
-        let (cut, _) = unpack(self.calls.cut.load(Ordering::Relaxed));
-        if cut.abs_diff(second) < STEP {
-            return;
-        }
-        let left = (self.allowance(now) / 2).max(self.part());
-        self.calls.cut.store(pack(second, left), Ordering::Relaxed);
+    /// Returns how long all calls are held back.
+    pub(crate) fn closed_for(&self, now: Timestamp) -> Duration {
+        let state = self.books.open();
+        let now = state.fleet_time(now);
+        state.known.closed_for(now)
     }
 
-    /// Returns how many calls still fit now; `None`: any number.
+    /// Makes no call for so long, and halves the budget, because Clerk has refused a call by its own count.
+    pub(crate) fn close(&self, wait: Duration, now: Timestamp) {
+        let mut state = self.books.open();
+        let now = state.fleet_time(now);
+        state.known.close(wait, u64::from(self.limit), now);
+        drop(state);
+        #[cfg(feature = "redis")]
+        self.books.tell();
+    }
+
+    /// Returns what is left.
     #[cfg(feature = "gateway")]
-    pub(crate) fn left(&self, now: Timestamp) -> Option<u64> {
-        (self.limit > 0).then(|| self.allowance(now).saturating_sub(self.used(now)))
-    }
-
-    fn used(&self, now: Timestamp) -> u64 {
-        self.recent(now).map(|(_, calls)| calls).sum()
-    }
-
-    /// The seconds that count, with their calls. A clock gone back leaves some that are to come: they count too.
-    fn recent(&self, now: Timestamp) -> impl Iterator<Item = (u64, u64)> {
-        let now = second(now);
-        let seconds = self.calls.seconds.iter();
-        seconds
-            .map(|packed| unpack(packed.load(Ordering::Relaxed)))
-            .filter(move |(second, _)| second.abs_diff(now) < SECONDS)
-    }
-
-    fn until_room(&self, now: Timestamp) -> Duration {
-        let made = self.recent(now).filter(|(_, calls)| *calls > 0);
-        let oldest = made.map(|(second, _)| second).min();
-        let leaves = oldest.unwrap_or(second(now)) + SECONDS;
-        Timestamp::from_secs(leaves as i64).since(now)
-    }
-
-    fn allowance(&self, now: Timestamp) -> u64 {
-        let limit = u64::from(self.limit);
-        match unpack(self.calls.cut.load(Ordering::Relaxed)) {
-            (0, _) => limit,
-            (cut, left) => {
-                let steps = cut.abs_diff(second(now)) / STEP;
-                limit.min(left + steps * self.part())
-            }
+    pub(crate) fn pace(&self, now: Timestamp) -> Pace {
+        let state = self.books.open();
+        let now = state.fleet_time(now);
+        let left = || {
+            let allowance = self.allowance(&state, now);
+            allowance.saturating_sub(self.used(&state, now))
+        };
+        Pace {
+            left: (self.limit > 0).then(left),
+            held_back: state.known.closed_for(now),
+            is_shared: state.is_shared(),
         }
     }
 
-    fn part(&self) -> u64 {
-        (u64::from(self.limit) / PARTS).max(1)
+    fn fits(&self, state: &State, priority: Priority, now: Timestamp) -> bool {
+        let room = || priority.part_of(self.allowance(state, now));
+        self.limit == 0 || self.used(state, now) < room()
     }
 
-    fn count(&self, now: Timestamp) {
-        let now = second(now);
-        let Some(place) = self.calls.seconds.get((now % SECONDS) as usize) else {
-            return;
-        };
-        let calls = match unpack(place.load(Ordering::Relaxed)) {
-            (second, calls) if second == now => calls + 1,
-            _ => 1,
-        };
-        place.store(pack(now, calls), Ordering::Relaxed);
+    fn used(&self, state: &State, now: Timestamp) -> u64 {
+        match state.is_together() {
+            true => state.used_together(now),
+            false => state.used_alone(u64::from(self.replicas), now),
+        }
     }
-}
 
-fn second(now: Timestamp) -> u64 {
-    now.as_secs() as u64 & u64::from(u32::MAX)
-}
-
-fn pack(second: u64, count: u64) -> u64 {
-    second << 32 | count & u64::from(u32::MAX)
-}
-
-fn unpack(packed: u64) -> (u64, u64) {
-    (packed >> 32, packed & u64::from(u32::MAX))
+    fn allowance(&self, state: &State, now: Timestamp) -> u64 {
+        let whole = state.known.allowance(u64::from(self.limit), now);
+        match state.is_together() {
+            true => whole,
+            false => (whole / u64::from(self.replicas)).max(1),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -263,13 +273,13 @@ mod tests {
     #[test]
     fn a_429_halves_the_budget_which_grows_again() {
         let budget = Budget::new(100);
-        budget.halve(at(0));
-        budget.halve(at(5_000));
+        budget.close(Duration::ZERO, at(0));
+        budget.close(Duration::ZERO, at(5_000));
         assert_eq!(take(&budget, Priority::Request, at(0)), 50);
         assert_eq!(take(&budget, Priority::Request, at(60_000)), 80);
         assert_eq!(take(&budget, Priority::Request, at(600_000)), 100);
         for again in 0..20 {
-            budget.halve(at(700_000 + again * 10_000));
+            budget.close(Duration::ZERO, at(700_000 + again * 10_000));
         }
         assert!(take(&budget, Priority::Request, at(1_000_000)) >= 5);
     }

@@ -7,6 +7,10 @@ use http::{HeaderMap, HeaderValue, Method, header::ACCEPT, header::AUTHORIZATION
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
+#[cfg(feature = "redis")]
+use super::books::Books;
+#[cfg(feature = "gateway")]
+use super::budget::Pace;
 use super::{
     Error, Sessions,
     budget::{Budget, Priority},
@@ -49,9 +53,6 @@ pub struct Client(Arc<Inner>);
 
 struct Inner {
     base: Url,
-    /// This process's part of the budget, in calls per 10 seconds; 0: any number.
-    #[cfg(feature = "gateway")]
-    calls_per_10s: u32,
     api: Transport,
     /// Clerk does not limit its JWKS, so another operation's 429 must not withhold keys.
     jwks: Transport,
@@ -65,6 +66,8 @@ pub struct ClientBuilder {
     api_version: String,
     calls_per_10s: Option<u32>,
     replicas: u32,
+    #[cfg(feature = "redis")]
+    books: Option<Arc<Books>>,
     limits: Limits,
     clock: Clock,
 }
@@ -102,6 +105,8 @@ impl Client {
             api_version: DEFAULT_API_VERSION.to_owned(),
             calls_per_10s: None,
             replicas: 1,
+            #[cfg(feature = "redis")]
+            books: None,
             limits: Limits::default(),
             clock: Clock::system(),
         }
@@ -156,11 +161,10 @@ impl Client {
         has_room
     }
 
-    /// Returns how many calls still fit into the budget (`None`: any number), and how long calls are held back.
+    /// Returns what is left of the budget of calls.
     #[cfg(feature = "gateway")]
-    pub(crate) fn pace(&self) -> (Option<u64>, Duration) {
-        let gate = self.0.api.gate();
-        (gate.left(), gate.closed_for())
+    pub(crate) fn pace(&self) -> Pace {
+        self.0.api.gate().pace()
     }
 
     /// Returns the client that takes another's place: the calls made by that one count as its own.
@@ -168,7 +172,7 @@ impl Client {
     pub(crate) fn succeeding(mut self, previous: &Self) -> Self {
         // Nobody else has it yet.
         if let Some(inner) = Arc::get_mut(&mut self.0) {
-            inner.api.succeed(&previous.0.api, inner.calls_per_10s);
+            inner.api.succeed(&previous.0.api);
         }
         self
     }
@@ -224,9 +228,17 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets how many processes share the budget, by default 1: each takes its part, and one call at least.
+    /// Sets how many processes share the budget, by default 1: each takes its part, and one call at least. A gateway
+    /// whose replicas share a Redis takes from the whole, and keeps to its part where Redis is away.
     pub fn replicas(mut self, replicas: u32) -> Self {
         self.replicas = replicas.max(1);
+        self
+    }
+
+    /// Counts calls in these books, which may be a fleet's.
+    #[cfg(feature = "redis")]
+    pub(crate) fn books(mut self, books: Arc<Books>) -> Self {
+        self.books = Some(books);
         self
     }
 
@@ -249,30 +261,28 @@ impl ClientBuilder {
         }
         let headers = headers(key, &self.api_version)?;
         let http = http_client(&base, self.limits.connect_timeout, headers)?;
-        let calls_per_10s = self.own_calls(key);
-        let transport = |calls| {
+        let transport = |budget| {
             let (limits, clock) = (self.limits.clone(), self.clock.clone());
-            Transport::new(http.clone(), limits, clock, Budget::new(calls))
+            Transport::new(http.clone(), limits, clock, budget)
         };
         Ok(Client(Arc::new(Inner {
-            #[cfg(feature = "gateway")]
-            calls_per_10s,
-            api: transport(calls_per_10s),
-            jwks: transport(0),
+            api: transport(self.budget(key)),
+            jwks: transport(Budget::new(0)),
             base,
         })))
     }
 
-    /// This process's part of the budget; 0: any number.
-    fn own_calls(&self, key: &str) -> u32 {
+    fn budget(&self, key: &str) -> Budget {
         let by_kind = match key.starts_with("sk_live_") {
             true => PRODUCTION_CALLS,
             false => DEVELOPMENT_CALLS,
         };
-        match self.calls_per_10s.unwrap_or(by_kind) {
-            0 => 0,
-            calls => (calls / self.replicas).max(1),
+        let budget = Budget::new(self.calls_per_10s.unwrap_or(by_kind)).among(self.replicas);
+        #[cfg(feature = "redis")]
+        if let Some(books) = &self.books {
+            return budget.counted_in(Arc::clone(books));
         }
+        budget
     }
 }
 
@@ -329,7 +339,7 @@ mod tests {
             (live().calls_per_10s(0), None),
         ] {
             let client = builder.build().unwrap();
-            assert_eq!(client.pace().0, calls);
+            assert_eq!(client.pace().left, calls);
         }
     }
 }

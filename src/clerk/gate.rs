@@ -1,19 +1,18 @@
 //! The gate before every call: closed by a 429 until Clerk wants to be asked again, else as wide as the budget.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicI64, AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
 use tokio::time::{Instant, sleep};
 
+#[cfg(feature = "gateway")]
+use super::budget::Pace;
 use super::{
     Error,
     budget::{Budget, Priority},
-    retry::{MAX_RETRY_AFTER, jitter},
+    retry::jitter,
 };
 use crate::{
     telemetry::metrics,
@@ -31,7 +30,6 @@ const LEAST_LEFT: Duration = Duration::from_millis(500);
 /// Where calls wait for Clerk's rate limit.
 pub(super) struct Gate {
     clock: Clock,
-    opens_at: Arc<AtomicI64>,
     budget: Budget,
     waiting: AtomicU64,
 }
@@ -52,7 +50,6 @@ impl Gate {
     pub(super) fn new(clock: Clock, budget: Budget) -> Self {
         Self {
             clock,
-            opens_at: Arc::default(),
             budget,
             waiting: AtomicU64::new(0),
         }
@@ -60,15 +57,14 @@ impl Gate {
 
     /// Takes the place of another gate: its calls count, and while it is closed, so is this.
     #[cfg(feature = "gateway")]
-    pub(super) fn succeed(&mut self, previous: &Self, limit: u32) {
-        self.opens_at = Arc::clone(&previous.opens_at);
-        self.budget = previous.budget.with_limit(limit);
+    pub(super) fn succeed(&mut self, previous: &Self) {
+        self.budget.succeed(&previous.budget);
     }
 
-    /// Returns how many calls still fit into the budget; `None`: any number.
+    /// Returns what is left of the budget.
     #[cfg(feature = "gateway")]
-    pub(super) fn left(&self) -> Option<u64> {
-        self.budget.left(self.clock.now())
+    pub(super) fn pace(&self) -> Pace {
+        self.budget.pace(self.clock.now())
     }
 
     /// Returns which part of the budget is used up, from 0 to about 1.
@@ -83,11 +79,7 @@ impl Gate {
 
     /// Closes the gate for so long, or longer where it is closed for longer already, and asks less from then on.
     pub(super) fn close_for(&self, wait: Duration) {
-        let now = self.clock.now();
-        self.budget.halve(now);
-        let opens_at = now.plus(wait);
-        self.opens_at
-            .fetch_max(opens_at.as_millis(), Ordering::Relaxed);
+        self.budget.close(wait, self.clock.now());
     }
 
     /// Waits until the gate is open and the budget has room; background calls never wait.
@@ -100,7 +92,7 @@ impl Gate {
         loop {
             let closed = self.closed_for();
             let (held, left, deadline) = match closed.is_zero() {
-                true => match self.budget.take(priority, self.clock.now()) {
+                true => match self.budget.obtain(priority, self.clock.now()).await {
                     Ok(()) => return Ok(()),
                     Err(held) => (held, Duration::ZERO, patience.budget),
                 },
@@ -135,14 +127,7 @@ impl Gate {
 
     /// Returns how long calls are held back.
     pub(super) fn closed_for(&self) -> Duration {
-        let opens_at = Timestamp::from_millis(self.opens_at.load(Ordering::Relaxed));
-        let closed = opens_at.since(self.clock.now());
-        // Longer than any wait that closed it: the clock went back.
-        if closed > MAX_RETRY_AFTER {
-            Duration::ZERO
-        } else {
-            closed
-        }
+        self.budget.closed_for(self.clock.now())
     }
 }
 
@@ -162,7 +147,7 @@ pub(super) fn turned_away(priority: Priority) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::retry::MAX_RETRY_AFTER, *};
 
     const REQUEST: Priority = Priority::Request;
 
@@ -281,8 +266,8 @@ mod tests {
         let old = gate(&clock, 2);
         assert!(old.pass(REQUEST, five_seconds()).await.is_ok());
         let mut new = gate(&clock, 3);
-        new.succeed(&old, 3);
-        assert_eq!(new.left(), Some(2));
+        new.succeed(&old);
+        assert_eq!(new.pace().left, Some(2));
         old.close_for(Duration::from_secs(60));
         assert_eq!(new.closed_for(), Duration::from_secs(60));
     }

@@ -4,6 +4,8 @@ pub mod id;
 pub mod model;
 
 #[cfg(feature = "client")]
+pub(crate) mod books;
+#[cfg(feature = "client")]
 pub(crate) mod budget;
 #[cfg(feature = "client")]
 mod client;
@@ -11,10 +13,16 @@ mod client;
 mod endpoint;
 #[cfg(feature = "client")]
 mod error;
+#[cfg(feature = "redis")]
+pub(crate) mod fleet;
+#[cfg(all(test, feature = "redis"))]
+mod fleet_tests;
 #[cfg(feature = "client")]
 mod gate;
 #[cfg(feature = "client")]
 pub mod jwks;
+#[cfg(feature = "client")]
+pub(crate) mod ledger;
 #[cfg(feature = "client")]
 pub(crate) mod outage;
 #[cfg(feature = "client")]

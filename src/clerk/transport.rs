@@ -144,8 +144,8 @@ impl Transport {
 
     /// Takes the place of another: its calls count as this one's, and so does a wait that Clerk asked for.
     #[cfg(feature = "gateway")]
-    pub(super) fn succeed(&mut self, previous: &Self, limit: u32) {
-        self.gate.succeed(&previous.gate, limit);
+    pub(super) fn succeed(&mut self, previous: &Self) {
+        self.gate.succeed(&previous.gate);
     }
 
     fn note_key(&self, result: &Result<Bytes, Error>) {

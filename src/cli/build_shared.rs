@@ -58,10 +58,10 @@ pub(super) fn shared(loaded: &Loaded) -> Result<Option<Shared>, ConfigError> {
     }
 }
 
-/// Has a handle share what it fetches.
+/// Has a handle share what it fetches, and its budget of Clerk's calls.
 #[cfg(feature = "redis")]
 pub(super) fn sharing(builder: ClerkBuilder, shared: &Shared) -> ClerkBuilder {
-    builder.sharing(Arc::new(shared.values()))
+    builder.sharing(Arc::new(shared.values()), shared.books())
 }
 
 #[cfg(not(feature = "redis"))]

@@ -50,7 +50,7 @@ pub(crate) struct ClerkSection {
     /// How many calls of the Backend API all replicas together may make in 10 s; 0: any number. By default nine
     /// tenths of what Clerk allows: 900 with a sk_live_ key, else 90.
     pub(crate) calls_per_10s: Option<u32>,
-    /// How many replicas share those calls.
+    /// How many replicas share those calls, each its part; with `[shared]` that is for while Redis is away.
     pub(crate) replicas: u32,
 }
 

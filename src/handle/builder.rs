@@ -6,6 +6,8 @@ use std::{fmt, sync::Arc, time::Duration};
 use secrecy::SecretString;
 
 use super::{CacheSettings, Clerk, Inner, SetupError, caches::Caches};
+#[cfg(feature = "redis")]
+use crate::clerk::books::Books;
 #[cfg(feature = "client")]
 use crate::{
     cache::Commons,
@@ -51,6 +53,8 @@ pub(super) struct Remote {
     replicas: Option<u32>,
     revocations: Option<Arc<Revocations>>,
     commons: Option<Arc<dyn Commons>>,
+    #[cfg(feature = "redis")]
+    books: Option<Arc<Books>>,
     #[cfg(feature = "gateway")]
     predecessor: Option<Client>,
 }
@@ -336,7 +340,8 @@ impl ClerkBuilder {
         self
     }
 
-    /// Sets how many processes share those calls (1).
+    /// Sets how many processes share those calls (1): see
+    /// [`ClientBuilder::replicas`](crate::clerk::ClientBuilder::replicas).
     #[must_use]
     pub fn replicas(mut self, replicas: u32) -> Self {
         self.remote.replicas = Some(replicas);
@@ -351,10 +356,11 @@ impl ClerkBuilder {
         self
     }
 
-    /// Shares what is fetched with other replicas.
+    /// Shares with other replicas what is fetched, and the budget of calls.
     #[cfg(feature = "redis")]
-    pub(crate) fn sharing(mut self, commons: Arc<dyn Commons>) -> Self {
+    pub(crate) fn sharing(mut self, commons: Arc<dyn Commons>, books: Arc<Books>) -> Self {
         self.remote.commons = Some(commons);
+        self.remote.books = Some(books);
         self
     }
 
@@ -371,6 +377,10 @@ impl ClerkBuilder {
         }
         if let Some(replicas) = self.remote.replicas {
             builder = builder.replicas(replicas);
+        }
+        #[cfg(feature = "redis")]
+        if let Some(books) = &self.remote.books {
+            builder = builder.books(Arc::clone(books));
         }
         let client = builder.build()?;
         #[cfg(feature = "gateway")]

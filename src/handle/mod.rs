@@ -26,7 +26,7 @@ use crate::{
 };
 #[cfg(feature = "gateway")]
 use crate::{
-    clerk::budget::Priority,
+    clerk::budget::{Pace, Priority},
     revocation::{Revocation, SessionEnd},
     session::Session,
     verify::VerifyError,
@@ -319,10 +319,9 @@ impl Clerk {
         self.0.keys.age(self.0.clock.now())
     }
 
-    /// Returns how many calls still fit into these 10 seconds (`None`: any number), and how long calls are held
-    /// back; nothing where none are made.
+    /// Returns what is left of the budget of Clerk's calls; nothing where none are made.
     #[cfg(feature = "gateway")]
-    pub(crate) fn budget(&self) -> Option<(Option<u64>, Duration)> {
+    pub(crate) fn pace(&self) -> Option<Pace> {
         Some(self.0.client.as_ref()?.pace())
     }
 

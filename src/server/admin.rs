@@ -90,8 +90,8 @@ async fn metrics(State(admin): State<Admin>) -> Response {
     if let Some(age) = clerk.keys_age() {
         traffic::keys_age(age);
     }
-    if let Some((left, held_back)) = clerk.budget() {
-        traffic::budget(left, held_back);
+    if let Some(pace) = clerk.pace() {
+        traffic::budget(pace.left, pace.held_back, pace.is_shared);
     }
     webhooks::revocations(clerk.revocations().len());
     if let Some(is_up) = clerk.revocations().is_connected() {

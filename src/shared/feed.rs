@@ -13,12 +13,15 @@ use redis::{Cmd, RedisError, RedisResult, Value, aio::MultiplexedConnection, cmd
 use tokio::time::sleep;
 
 use super::{
+    Shared,
+    ledger::SharedLedger,
     link::{Backoff, Link},
     values::Connection,
     vault::{RESTORING, REVOCATIONS, Vault},
     wire,
 };
 use crate::{
+    clerk::books::Books,
     revocation::{Outbox, Recorded, Revocations},
     telemetry::shared::{self, Message},
     time::Clock,
@@ -47,6 +50,8 @@ pub(super) struct Feed<'a> {
     clock: &'a Clock,
     /// Where the connection is for those who look for values.
     connection: &'a Connection,
+    /// Where calls of Clerk are counted.
+    books: &'a Books,
     stream: String,
     /// The newest message that is known to have been in the stream.
     newest: Mutex<MessageId>,
@@ -57,21 +62,16 @@ pub(super) struct Feed<'a> {
 struct MessageId(u64, u64);
 
 impl<'a> Feed<'a> {
-    pub(super) fn new(
-        link: &'a Link,
-        vault: &'a Vault,
-        revocations: &'a Revocations,
-        clock: &'a Clock,
-        connection: &'a Connection,
-    ) -> Self {
+    pub(super) fn new(shared: &'a Shared, revocations: &'a Revocations, clock: &'a Clock) -> Self {
         Self {
-            link,
-            vault,
+            link: &shared.link,
+            vault: &shared.vault,
             revocations,
             outbox: revocations.share(),
             clock,
-            connection,
-            stream: vault.place(REVOCATIONS),
+            connection: &shared.connection,
+            books: &shared.books,
+            stream: shared.vault.place(REVOCATIONS),
             newest: Mutex::default(),
         }
     }
@@ -87,6 +87,7 @@ impl<'a> Feed<'a> {
             let was_up = self.outbox.is_connected();
             self.outbox.set_connected(false);
             self.connection.store(None);
+            self.books.start_over();
             if let (Err(error), true) = (ended, was_up || !is_said) {
                 tracing::warn!(
                     redis.address = self.link.address(),
@@ -111,12 +112,16 @@ impl<'a> Feed<'a> {
             self.restore(&mut writer).await?;
         }
         while self.hear(&mut reader, read_up_to, None).await? {}
+        let mut ledger = SharedLedger::new(self.vault, self.books, self.clock, writer.clone());
+        // Before the first request, which may need a call.
+        ledger.agree().await;
         self.outbox.set_connected(true);
         self.connection.store(Some(Arc::new(writer.clone())));
         tracing::info!(redis.address = self.link.address(), "redis is connected");
         let hearing = self.hear_on(&mut reader, read_up_to);
-        let ended = tokio::try_join!(hearing, self.say_on(&mut writer));
-        ended.map(|(never, _)| never)
+        let counting = async { Ok(ledger.run().await) };
+        let ended = tokio::try_join!(hearing, self.say_on(&mut writer), counting);
+        ended.map(|(never, ..)| never)
     }
 
     async fn hear_on(

@@ -3,13 +3,14 @@
 //! Whoever reads Redis learns no token and no ID: names are HMACs, values are encrypted. Whoever writes to it can make
 //! nobody pass: what is stored is authenticated together with its place (instance, kind and name), and is judged once
 //! more by whoever reads it. What can be done there is to withhold and to repeat: then each replica asks Clerk itself,
-//! and a revocation that was withheld is seen when Clerk is next asked.
+//! within its part of Clerk's rate limit, and a revocation that was withheld is seen when Clerk is next asked.
 //!
 //! Without Redis a replica goes on alone; it tells the others when Redis is back.
 
 mod feed;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
+mod ledger;
 mod link;
 mod values;
 mod vault;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{revocation::Revocations, time::Clock};
+use crate::{clerk::books::Books, revocation::Revocations, time::Clock};
 use feed::Feed;
 use link::Link;
 use values::{Connection, Values};
@@ -31,6 +32,7 @@ pub(crate) struct Shared {
     link: Link,
     vault: Arc<Vault>,
     connection: Connection,
+    books: Arc<Books>,
 }
 
 /// Why a Redis cannot be used.
@@ -63,14 +65,19 @@ impl Shared {
             link: Link::new(url.expose_secret(), authorities)?,
             vault: Arc::new(Vault::new(instance, secrets).ok_or(SharedError::Key)?),
             connection: Connection::default(),
+            books: Arc::new(Books::shared()),
         })
     }
 
-    /// Tells the other replicas of what is revoked here, and learns what they revoke; it does not end.
+    /// Tells the other replicas of what is revoked here and of the calls of Clerk, and learns the same of them; it
+    /// does not end.
     pub(crate) async fn run(&self, revocations: &Revocations, clock: &Clock) {
-        let (link, vault) = (&self.link, &self.vault);
-        let feed = Feed::new(link, vault, revocations, clock, &self.connection);
-        feed.run().await;
+        Feed::new(self, revocations, clock).run().await;
+    }
+
+    /// Returns the books in which all replicas count their calls of Clerk.
+    pub(crate) fn books(&self) -> Arc<Books> {
+        Arc::clone(&self.books)
     }
 
     /// Returns the place where replicas leave what they fetched.

@@ -16,6 +16,8 @@ const NONCE_BYTES: usize = 12;
 const FORM: u8 = 1;
 const SALT: &[u8] = b"clerk-gateway shared state";
 
+/// The kind of the ledger of Clerk's calls.
+pub(super) const CALLS: &str = "calls";
 /// The kind of the stream of revocations.
 pub(super) const REVOCATIONS: &str = "revocations";
 /// The kind of the claim of the replica that says all revocations again.

@@ -14,9 +14,9 @@ use super::{
     shared::{SHARED_LOOKUPS, SHARED_MESSAGES, SHARED_UP},
     streams::{STREAMS, STREAMS_ENDED},
     traffic::{
-        BUDGET_LEFT, BUILD_INFO, CLERK_HELD_BACK, CONNECTIONS, CONNECTIONS_CLOSED, DECIDE_SECONDS,
-        JWKS_AGE, LIMIT_REACHED, RATE_LIMITED, REQUEST_SECONDS, REQUESTS, TOKEN_AGE_SECONDS,
-        UPSTREAM_SECONDS,
+        BUDGET_LEFT, BUDGET_SHARED, BUILD_INFO, CLERK_HELD_BACK, CONNECTIONS, CONNECTIONS_CLOSED,
+        DECIDE_SECONDS, JWKS_AGE, LIMIT_REACHED, RATE_LIMITED, REQUEST_SECONDS, REQUESTS,
+        TOKEN_AGE_SECONDS, UPSTREAM_SECONDS,
     },
     upstreams::{
         UPGRADED, UPSTREAM_HEALTHY, UPSTREAM_IN_FLIGHT, UPSTREAM_REQUESTS, UPSTREAM_RETRIES,
@@ -90,10 +90,14 @@ const COUNTERS: [(&str, &str); 19] = [
 ];
 
 /// The gauges and what they show.
-const GAUGES: [(&str, &str); 13] = [
+const GAUGES: [(&str, &str); 14] = [
     (
         BUDGET_LEFT,
-        "Calls that this process's part of Clerk's rate limit still allows in these 10 seconds.",
+        "Calls that Clerk's rate limit still allows in these 10 seconds: all replicas together, or this one by itself.",
+    ),
+    (
+        BUDGET_SHARED,
+        "1 where that is counted by all replicas together, 0 where this one keeps to its part; absent without Redis.",
     ),
     (BUILD_INFO, "1, with the version that runs."),
     (

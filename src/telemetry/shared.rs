@@ -30,6 +30,8 @@ pub(crate) enum Lookup {
     /// Something that no replica wrote.
     Forged,
     Hit,
+    /// It lacks what was there.
+    Lost,
     /// Nothing yet: another replica fetches it.
     Taken,
 }
@@ -46,6 +48,7 @@ pub(crate) fn lookup(kind: &'static str, lookup: Lookup) {
         Lookup::Claimed => "claimed",
         Lookup::Forged => "forged",
         Lookup::Hit => "hit",
+        Lookup::Lost => "lost",
         Lookup::Taken => "taken",
     };
     count(SHARED_LOOKUPS, [("kind", kind), ("result", result)]);

@@ -8,6 +8,7 @@ use std::{
 use super::metrics::{DECISIONS, count, observe};
 
 pub(super) const BUDGET_LEFT: &str = "clerk_gateway_clerk_budget_left";
+pub(super) const BUDGET_SHARED: &str = "clerk_gateway_clerk_budget_shared";
 pub(super) const BUILD_INFO: &str = "clerk_gateway_build_info";
 pub(super) const CLERK_HELD_BACK: &str = "clerk_gateway_clerk_held_back_seconds";
 pub(super) const JWKS_AGE: &str = "clerk_gateway_jwks_age_seconds";
@@ -44,13 +45,17 @@ pub(crate) fn keys_age(age: Duration) {
     metrics::gauge!(JWKS_AGE).set(age.as_secs_f64());
 }
 
-/// Shows how many calls still fit into these 10 seconds, where they are limited, and how long calls are held back.
-pub(crate) fn budget(left: Option<u64>, held_back: Duration) {
+/// Shows how many of Clerk's calls still fit into these 10 seconds, where they are limited, how long they are held
+/// back, and whether they are counted together with the other replicas', where there are any.
+pub(crate) fn budget(left: Option<u64>, held_back: Duration, is_shared: Option<bool>) {
     if let Some(left) = left {
         let left = u32::try_from(left).unwrap_or(u32::MAX);
         metrics::gauge!(BUDGET_LEFT).set(left);
     }
     metrics::gauge!(CLERK_HELD_BACK).set(held_back.as_secs_f64());
+    if let Some(is_shared) = is_shared {
+        metrics::gauge!(BUDGET_SHARED).set(u8::from(is_shared));
+    }
 }
 
 /// Counts a connection that was refused, cut or broken, by reason.

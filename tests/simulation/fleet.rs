@@ -83,8 +83,9 @@ struct Clerk {
 struct Random(u64);
 
 impl Fleet {
-    /// Begins with sessions that have been there for a while.
-    pub(super) fn new(replicas: usize, sessions: usize, limit: u32) -> Self {
+    /// Begins with sessions that have been there for a while, and a replica with each of the budgets.
+    pub(super) fn new(sessions: usize, budgets: Vec<Budget>) -> Self {
+        let replicas = budgets.len();
         let mut random = Random(7 + replicas as u64 * 31 + sessions as u64);
         let now = 1_000_000_000;
         // As long as it takes to have asked for all of them.
@@ -102,15 +103,15 @@ impl Fleet {
             let step = (random.unit() * PAUSE) as usize / STEP as usize;
             plan[step].push(id as u32);
         }
-        let replica = |_| Replica {
-            budget: Budget::new(limit),
+        let replica = |budget| Replica {
+            budget,
             opens_at: 0,
         };
         Self {
             now,
             random,
             outcome: Outcome::new(replicas, sessions.len()),
-            replicas: (0..replicas).map(replica).collect(),
+            replicas: budgets.into_iter().map(replica).collect(),
             sessions,
             plan,
             clerk: Clerk::default(),
@@ -226,7 +227,8 @@ impl Fleet {
         self.outcome.calls += 1;
         if !self.clerk.answers(self.now) {
             self.outcome.answers_429 += 1;
-            replica.budget.halve(at);
+            let held_back = Duration::from_millis(HELD_BACK as u64);
+            replica.budget.close(held_back, at);
             replica.opens_at = self.now + HELD_BACK;
             return Err(HELD_BACK);
         }

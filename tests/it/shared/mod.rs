@@ -1,5 +1,6 @@
 //! Replicas that share a Redis.
 
+mod budget;
 mod clocks;
 mod everywhere;
 mod flood;
