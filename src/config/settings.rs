@@ -106,6 +106,7 @@ impl Settings {
         route_warnings::warn(&self.routes, findings);
         self.warn_of_nowhere_to_come_back_to(findings);
         self.warn_of_cookies(findings);
+        self.warn_of_undivided_calls(findings);
     }
 
     fn warn_of_nowhere_to_come_back_to(&self, findings: &mut Findings) {
@@ -117,6 +118,16 @@ impl Settings {
                 "session.sign_in_url",
                 "browsers are sent there without redirect_url, as no host is known to be yours",
                 "set clerk.authorized_parties to your origins, or host on your routes",
+            );
+        }
+    }
+
+    fn warn_of_undivided_calls(&self, findings: &mut Findings) {
+        if self.shared.is_some() && self.clerk.replicas == 1 {
+            findings.warning(
+                "clerk.replicas",
+                "is 1 and replicas share a redis: while that is away, each makes all of clerk.calls_per_10s",
+                "say how many gateways there are",
             );
         }
     }

@@ -27,6 +27,15 @@ fn a_url_with_its_password_is_not_shown() {
 }
 
 #[test]
+fn calls_that_are_not_divided_while_redis_is_away_are_warned_of() {
+    let shared = "url = \"redis://127.0.0.1\"";
+    let warning = "clerk.replicas: is 1 and replicas share a redis";
+    assert!(said("undivided.toml", shared).contains(warning));
+    let divided = said("divided.toml", &format!("{shared}\n[clerk]\nreplicas = 2"));
+    assert!(!divided.contains(warning), "{divided}");
+}
+
+#[test]
 fn what_is_no_redis_or_no_key_is_refused_with_its_place() {
     let short = file("short-key", "too short");
     let no_pem = file("no-pem", "no certificate");
