@@ -136,6 +136,7 @@ def configs():
         if " = " in text and ("[" in text or "\n" in text):
             yield text
     yield '[clerk]\nsecret_key = "sk_live_SECRETsecretSECRET"\nissuer = 7\nsecrets = "whsec_SECRETsecret"\n'
+    yield '[clerk]\napi_url = "sk_live_SECRETsecret"\n[session]\nverify = "sk_test_SECRETsecret"\n'
 
 
 def webhooks():
