@@ -14,8 +14,8 @@ use super::{Excuse, Fetched, Lifetime, Recall, Staleness, Stretch};
 use crate::time::Timestamp;
 
 /// A value, and what its time makes of it.
-pub(super) struct Entry<V> {
-    pub(super) value: V,
+pub(crate) struct Entry<V> {
+    pub(crate) value: V,
     stored_at: Timestamp,
     pub(super) lifetime: Lifetime,
     /// When the next refresh in the background may begin, in milliseconds.

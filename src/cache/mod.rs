@@ -6,6 +6,7 @@
 mod commons;
 mod entry;
 mod flight;
+mod recent;
 
 use std::{fmt, hash::Hash, pin::pin, sync::Arc, time::Duration};
 
@@ -17,8 +18,10 @@ use tokio::time::timeout;
 #[cfg(feature = "redis")]
 pub(crate) use commons::{Awaited, Look, Owner};
 pub(crate) use commons::{Claim, Commons, Found, Spot, find};
-use entry::{ByLifetime, Entry};
+use entry::ByLifetime;
+pub(crate) use entry::Entry;
 pub(crate) use flight::{Failure, Flight, Flights};
+pub(crate) use recent::{Mark, Recent};
 
 use crate::time::Timestamp;
 
@@ -122,6 +125,8 @@ pub(crate) struct CacheOptions {
 /// A cache whose misses are fetched once for all who wait.
 pub(crate) struct Cache<K, V, E> {
     entries: sync::Cache<K, Arc<Entry<V>>, RandomState>,
+    /// Changed after each change of the entries.
+    mark: Mark,
     flights: Flights<K, Fetched<V>, E>,
     options: CacheOptions,
     slowness: Box<dyn Fn() -> Excuse + Send + Sync>,
@@ -166,6 +171,7 @@ where
             .build_with_hasher(RandomState::default());
         Self {
             entries,
+            mark: Mark::new(),
             flights: Flights::default(),
             options,
             slowness: Box::new(|| Excuse::Starts),
@@ -188,23 +194,33 @@ where
     where
         Q: Equivalent<K> + Hash + ?Sized,
     {
-        self.recall_or_stretch(key, now, staleness, |_| Stretch::Over)
+        match self.find(key) {
+            Some(entry) => self.judge(&entry, now, staleness, |_| Stretch::Over),
+            None => Recall::Missing,
+        }
     }
 
-    /// As [`Cache::recall`]; `stretch` is asked about an entry past its freshness.
-    pub(crate) fn recall_or_stretch<Q>(
-        &self,
-        key: &Q,
-        now: Timestamp,
-        staleness: Staleness,
-        stretch: impl FnOnce(&V) -> Stretch,
-    ) -> Recall<V>
+    /// Returns the entry for `key`, whatever its time makes of it.
+    pub(crate) fn find<Q>(&self, key: &Q) -> Option<Arc<Entry<V>>>
     where
         Q: Equivalent<K> + Hash + ?Sized,
     {
-        let Some(entry) = self.entries.get(key) else {
-            return Recall::Missing;
-        };
+        self.entries.get(key)
+    }
+
+    /// Returns the number of the cache's present state: while it stays, [`Cache::find`] finds the same.
+    pub(crate) fn mark(&self) -> u64 {
+        self.mark.get()
+    }
+
+    /// Tells what may be served of an entry at `now`; `stretch` is asked where it is past its freshness.
+    pub(crate) fn judge(
+        &self,
+        entry: &Entry<V>,
+        now: Timestamp,
+        staleness: Staleness,
+        stretch: impl FnOnce(&V) -> Stretch,
+    ) -> Recall<V> {
         let next = now.plus(self.options.retry_after);
         entry.recall(now, staleness, next, stretch)
     }
@@ -284,6 +300,7 @@ where
         Q: Equivalent<K> + Hash + ?Sized,
     {
         self.entries.invalidate(key);
+        self.mark.change();
     }
 
     /// Drops every entry that is among those meant; it reads them all.
@@ -293,11 +310,13 @@ where
         for (key, _) in self.entries.iter().filter(meant) {
             self.entries.invalidate(&*key);
         }
+        self.mark.change();
     }
 
     /// Stores what was fetched elsewhere.
     pub(crate) fn put(&self, key: K, now: Timestamp, fetched: Fetched<V>) {
         self.entries.insert(key, Entry::new(now, fetched));
+        self.mark.change();
     }
 
     fn stale(&self, key: &K, now: Timestamp, staleness: Staleness) -> Option<Arc<Entry<V>>> {
@@ -315,7 +334,7 @@ where
         let cache = Arc::clone(self);
         self.flights
             .join(key, fetch, move |key, landed| match landed {
-                Ok(fetched) => cache.entries.insert(key, Entry::new(now, fetched)),
+                Ok(fetched) => cache.put(key, now, fetched),
                 Err(error) => {
                     if let Some(entry) = cache.entries.get(&key) {
                         entry.judge(error.excuse(), now.plus(cache.options.retry_after));

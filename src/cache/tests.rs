@@ -214,8 +214,8 @@ async fn freshness_is_stretched_by_who_asks_and_no_longer_than_it_is_kept() {
     let value = 1;
     cache.put("k".to_owned(), at(0), Fetched { value, lifetime });
     let recall = |now, stretch| {
-        let staleness = Staleness::Accept;
-        cache.recall_or_stretch("k", at(now), staleness, |_| stretch)
+        let entry = cache.find("k").unwrap();
+        cache.judge(&entry, at(now), Staleness::Accept, |_| stretch)
     };
     let stretched = |refresh| Recall::Stretched { value, refresh };
     assert_eq!(recall(14, Stretch::Refresh), Recall::Fresh(1));
@@ -238,4 +238,27 @@ async fn a_capacity_of_zero_keeps_nothing() {
     }));
     get(&cache, 0, Ok(1)).await.unwrap();
     assert_eq!(get(&cache, 0, Ok(2)).await, Ok(2));
+}
+
+#[tokio::test]
+async fn every_change_of_the_entries_is_marked_and_nothing_else_is() {
+    let cache = cache();
+    let lifetime = Lifetime::fresh_for(at(0), TTL, Duration::ZERO);
+    let value = 1;
+    let mut mark = cache.mark();
+    let mut is_changed = |cache: &TestCache| {
+        let before = std::mem::replace(&mut mark, cache.mark());
+        before != mark
+    };
+    cache.put("k".to_owned(), at(0), Fetched { value, lifetime });
+    assert!(is_changed(&cache), "put");
+    cache.recall("k", at(1), Staleness::Refuse);
+    cache.find("k");
+    assert!(!is_changed(&cache), "recall");
+    get(&cache, 60, Ok(2)).await.unwrap();
+    assert!(is_changed(&cache), "landed");
+    cache.remove("k");
+    assert!(is_changed(&cache), "removed");
+    cache.evict(|_, _| true);
+    assert!(is_changed(&cache), "evicted");
 }

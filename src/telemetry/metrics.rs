@@ -3,11 +3,15 @@
 //! Handles are bound to the process's recorder when they are first used, so that recording
 //! allocates nothing after that: a recorder is installed before the first request or not at all.
 
+use std::thread::LocalKey;
 #[cfg(feature = "client")]
 use std::time::Duration;
 
 #[cfg(feature = "metrics")]
-use std::{cell::RefCell, collections::HashMap};
+use std::{
+    cell::{OnceCell, RefCell},
+    collections::HashMap,
+};
 
 #[cfg(feature = "client")]
 pub(super) const CLERK_CALLS_LIMITED: &str = "clerk_gateway_clerk_calls_limited_total";
@@ -48,18 +52,18 @@ pub(crate) enum CacheResult {
 /// Counts a look-up of a session.
 #[cfg(feature = "client")]
 pub(crate) fn session_cache(result: CacheResult) {
-    count(SESSION_CACHE, [("result", result.as_str())]);
+    count_result(&SESSION_CACHE_RESULTS, result);
 }
 
 /// Counts a look-up of a verified token.
 pub(crate) fn token_cache(result: CacheResult) {
-    count(TOKEN_CACHE, [("result", result.as_str())]);
+    count_result(&TOKEN_CACHE_RESULTS, result);
 }
 
 /// Counts a look-up of a template token.
 #[cfg(feature = "client")]
 pub(crate) fn template_token_cache(result: CacheResult) {
-    count(TEMPLATE_TOKEN_CACHE, [("result", result.as_str())]);
+    count_result(&TEMPLATE_TOKEN_CACHE_RESULTS, result);
 }
 
 /// Counts a decision; the outcome is `allow` or `refuse`, the reason a slug.
@@ -94,6 +98,12 @@ pub(crate) fn jwks_refresh(outcome: &'static str) {
 }
 
 impl CacheResult {
+    /// How many there are.
+    #[cfg(all(feature = "client", feature = "metrics"))]
+    const COUNT: usize = Self::Stretched as usize + 1;
+    #[cfg(all(not(feature = "client"), feature = "metrics"))]
+    const COUNT: usize = Self::Miss as usize + 1;
+
     fn as_str(self) -> &'static str {
         match self {
             #[cfg(feature = "client")]
@@ -106,6 +116,81 @@ impl CacheResult {
             Self::Stale => "stale",
             #[cfg(feature = "client")]
             Self::Stretched => "stretched",
+        }
+    }
+}
+
+/// What is recorded on every request, with handles of its own: nothing is looked up for it.
+#[cfg(feature = "metrics")]
+struct Results {
+    name: &'static str,
+    handles: [OnceCell<metrics::Counter>; CacheResult::COUNT],
+}
+
+/// A histogram without labels that is recorded on every request.
+#[cfg(feature = "gateway")]
+pub(super) struct Times {
+    name: &'static str,
+    handle: OnceCell<metrics::Histogram>,
+}
+
+#[cfg(not(feature = "metrics"))]
+struct Results;
+
+thread_local! {
+    #[cfg(feature = "client")]
+    static SESSION_CACHE_RESULTS: Results = const { Results::of(SESSION_CACHE) };
+    #[cfg(feature = "client")]
+    static TEMPLATE_TOKEN_CACHE_RESULTS: Results = const { Results::of(TEMPLATE_TOKEN_CACHE) };
+    static TOKEN_CACHE_RESULTS: Results = const { Results::of(TOKEN_CACHE) };
+}
+
+// A thread that is ending has no handles any more; what it would count is lost.
+fn count_result(results: &'static LocalKey<Results>, result: CacheResult) {
+    let _ = results.try_with(|results| results.count(result));
+}
+
+/// Records a time in a histogram of this thread's.
+#[cfg(feature = "gateway")]
+pub(super) fn note(times: &'static LocalKey<Times>, took: Duration) {
+    let _ = times.try_with(|times| {
+        let bind = || metrics::histogram!(times.name);
+        times.handle.get_or_init(bind).record(took);
+    });
+}
+
+#[cfg(feature = "metrics")]
+impl Results {
+    const fn of(name: &'static str) -> Self {
+        Self {
+            name,
+            handles: [const { OnceCell::new() }; CacheResult::COUNT],
+        }
+    }
+
+    fn count(&self, result: CacheResult) {
+        let bind = || metrics::counter!(self.name, "result" => result.as_str());
+        if let Some(handle) = self.handles.get(result as usize) {
+            handle.get_or_init(bind).increment(1);
+        }
+    }
+}
+
+#[cfg(not(feature = "metrics"))]
+impl Results {
+    const fn of(_name: &'static str) -> Self {
+        Self
+    }
+
+    fn count(&self, _result: CacheResult) {}
+}
+
+#[cfg(feature = "gateway")]
+impl Times {
+    pub(super) const fn of(name: &'static str) -> Self {
+        Self {
+            name,
+            handle: OnceCell::new(),
         }
     }
 }

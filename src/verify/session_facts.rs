@@ -63,6 +63,11 @@ impl SessionAnswer {
         Self::Known(Arc::new(SessionFacts::new(told, asked)))
     }
 
+    /// Tells whether it says this itself of the session.
+    pub(super) fn is_of(&self, session_id: &str) -> bool {
+        matches!(self, Self::Known(facts) if facts.bare.id() == session_id)
+    }
+
     pub(super) fn as_result(&self) -> CacheResult {
         match self {
             Self::Known(facts) if facts.status == SessionStatus::Active => CacheResult::Hit,

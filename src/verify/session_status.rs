@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     cache::{
-        self, Cache, CacheOptions, Claim, Commons, Excuse, Failure, Fetched, Found, Lifetime,
-        Recall, Staleness, Stretch,
+        self, Cache, CacheOptions, Claim, Commons, Entry, Excuse, Failure, Fetched, Found,
+        Lifetime, Recall, Recent, Staleness, Stretch,
     },
     clerk::{Client, Error, budget::Priority},
     revocation::{Epoch, Revocations},
@@ -33,6 +33,12 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 const SHARED_PATIENCE: Duration = Duration::from_millis(500);
 /// Bare session IDs may cause this many lookups a second: they must not use up Clerk's rate limit.
 const BARE_LOOKUPS_PER_SECOND: i64 = 5;
+
+thread_local! {
+    /// Marked with the cache's state, so that nothing is recalled over an answer that came or went since. Its time and
+    /// revocations are judged at each recall, as with what the cache itself holds.
+    static RECENT: Recent<Arc<Entry<SessionAnswer>>> = const { Recent::new() };
+}
 
 /// Which operation of the Sessions API is asked.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -149,9 +155,8 @@ impl SessionStatuses {
     ) -> Option<SessionAnswer> {
         let stretch = |answer: &SessionAnswer| self.stretch(answer, voucher, now);
         let staleness = voucher.staleness();
-        let recalled = self
-            .cache
-            .recall_or_stretch(session_id, now, staleness, stretch);
+        let entry = self.entry(session_id)?;
+        let recalled = self.cache.judge(&entry, now, staleness, stretch);
         if recalled
             .value()
             .is_some_and(|answer| self.is_outdated(answer, now))
@@ -183,6 +188,16 @@ impl SessionStatuses {
             // It is counted when it is asked for.
             Recall::Missing => None,
         }
+    }
+
+    fn entry(&self, session_id: &str) -> Option<Arc<Entry<SessionAnswer>>> {
+        let mark = self.cache.mark();
+        let is_meant = |entry: &Arc<Entry<_>>| SessionAnswer::is_of(&entry.value, session_id);
+        let look_up = || self.cache.find(session_id);
+        // A thread that is ending keeps nothing any more.
+        RECENT
+            .try_with(|recent| recent.get(session_id.as_bytes(), mark, is_meant, look_up))
+            .unwrap_or_else(|_| look_up())
     }
 
     /// Returns what is known of a session, asking where nothing is; `token` goes with `verify`.

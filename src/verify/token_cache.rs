@@ -14,16 +14,26 @@ use foldhash::quality::RandomState;
 use moka::{Expiry, sync};
 
 use super::{TokenProfile, VerifyMode};
-use crate::{session::Session, time::Timestamp};
+use crate::{
+    cache::{Mark, Recent},
+    session::Session,
+    time::Timestamp,
+};
+
+thread_local! {
+    /// What a token proves to a profile with a generation's keys never changes, so that all three are compared and
+    /// the cache's identity alone is marked. The token's end and revocations are judged by whoever asks, each time.
+    static RECENT: Recent<Arc<ProvenToken>> = const { Recent::new() };
+}
 
 /// Tokens that a profile proved with the keys of a generation.
 pub(crate) struct TokenCache {
     proven: sync::Cache<TokenKey, Arc<ProvenToken>, RandomState>,
+    mark: Mark,
     profiles: Mutex<Vec<(TokenProfile, VerifyMode)>>,
 }
 
 /// What a token proves.
-#[derive(Debug)]
 pub(crate) struct ProvenToken {
     pub(crate) session: Session,
     /// The generation of the keys that proved it.
@@ -31,14 +41,15 @@ pub(crate) struct ProvenToken {
     /// The session with what the Sessions API adds to it, once that is known.
     #[cfg(feature = "client")]
     pub(crate) composed: OnceLock<Session>,
+    key: TokenKey,
     stored_at: Timestamp,
 }
 
 /// The whole token is the key, and compared on a hit: no collision can return another's claims.
-#[derive(Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 struct TokenKey {
     profile: usize,
-    token: Box<str>,
+    token: Arc<str>,
 }
 
 struct TokenQuery<'a> {
@@ -56,6 +67,7 @@ impl TokenCache {
             .build_with_hasher(RandomState::default());
         Self {
             proven: cache,
+            mark: Mark::new(),
             profiles: Mutex::default(),
         }
     }
@@ -78,8 +90,19 @@ impl TokenCache {
         token: &[u8],
         generation: u64,
     ) -> Option<Arc<ProvenToken>> {
-        let proven = self.proven.get(&TokenQuery { profile, token })?;
-        (proven.generation == generation).then_some(proven)
+        let query = TokenQuery { profile, token };
+        let mark = self.mark.get();
+        let is_meant = |proven: &Arc<ProvenToken>| {
+            proven.generation == generation && query.equivalent(&proven.key)
+        };
+        let look_up = || {
+            let proven = self.proven.get(&query)?;
+            (proven.generation == generation).then_some(proven)
+        };
+        // A thread that is ending keeps nothing any more.
+        RECENT
+            .try_with(|recent| recent.get(token, mark, is_meant, look_up))
+            .unwrap_or_else(|_| look_up())
     }
 
     /// Keeps what `token` proves; only ever called with a token whose signature is good.
@@ -91,17 +114,18 @@ impl TokenCache {
         generation: u64,
         now: Timestamp,
     ) -> Arc<ProvenToken> {
+        let key = TokenKey {
+            profile,
+            token: token.into(),
+        };
         let proven = Arc::new(ProvenToken {
             session,
             generation,
             #[cfg(feature = "client")]
             composed: OnceLock::new(),
+            key: key.clone(),
             stored_at: now,
         });
-        let key = TokenKey {
-            profile,
-            token: token.into(),
-        };
         self.proven.insert(key, Arc::clone(&proven));
         proven
     }

@@ -71,6 +71,19 @@ async fn an_evicted_session_is_asked_for_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_evicted_session_is_asked_for_again_however_often_it_was_asked_for() {
+    let scene = Scene::start().await;
+    // So often that every thread has it at hand.
+    for _ in 0..40 {
+        assert_eq!(scene.signed_in("/forward/x", &[]), 200);
+    }
+    assert_eq!(scene.sandbox.requests("GetSession"), 1);
+    scene.order("evict", scene.sandbox.session_id());
+    assert_eq!(scene.signed_in("/forward/x", &[]), 200);
+    assert_eq!(scene.sandbox.requests("GetSession"), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn operations_are_not_for_browsers_foreign_hosts_or_the_public_port() {
     let scene = networkless("").await;
     for (host, lines) in [

@@ -44,6 +44,7 @@ mod outages;
 mod outputs;
 mod public_api;
 mod readme;
+mod recalled;
 mod refusal_forms;
 mod reload;
 mod requirements;
