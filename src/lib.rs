@@ -125,6 +125,7 @@ mod instance;
 #[cfg(feature = "gateway")]
 mod limit;
 mod problem;
+mod recent;
 #[cfg(feature = "client")]
 mod revocation;
 mod session;

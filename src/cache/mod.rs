@@ -6,7 +6,6 @@
 mod commons;
 mod entry;
 mod flight;
-mod recent;
 
 use std::{fmt, hash::Hash, pin::pin, sync::Arc, time::Duration};
 
@@ -21,9 +20,8 @@ pub(crate) use commons::{Claim, Commons, Found, Spot, find};
 use entry::ByLifetime;
 pub(crate) use entry::Entry;
 pub(crate) use flight::{Failure, Flight, Flights};
-pub(crate) use recent::{Mark, Recent};
 
-use crate::time::Timestamp;
+use crate::{recent::Mark, time::Timestamp};
 
 /// Until when an entry may be served, and how.
 #[derive(Clone, Copy, Debug)]
@@ -350,5 +348,7 @@ impl<K, V, E> fmt::Debug for Cache<K, V, E> {
     }
 }
 
+#[cfg(test)]
+mod model_tests;
 #[cfg(test)]
 mod tests;

@@ -104,6 +104,7 @@ impl CacheResult {
     #[cfg(all(not(feature = "client"), feature = "metrics"))]
     const COUNT: usize = Self::Miss as usize + 1;
 
+    #[cfg(feature = "metrics")]
     fn as_str(self) -> &'static str {
         match self {
             #[cfg(feature = "client")]

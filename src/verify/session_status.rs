@@ -16,9 +16,10 @@ use super::{
 use crate::{
     cache::{
         self, Cache, CacheOptions, Claim, Commons, Entry, Excuse, Failure, Fetched, Found,
-        Lifetime, Recall, Recent, Staleness, Stretch,
+        Lifetime, Recall, Staleness, Stretch,
     },
     clerk::{Client, Error, budget::Priority},
+    recent::Recent,
     revocation::{Epoch, Revocations},
     session::SessionStatus,
     telemetry::metrics::{self, CacheResult},

@@ -15,7 +15,7 @@ use moka::{Expiry, sync};
 
 use super::{TokenProfile, VerifyMode};
 use crate::{
-    cache::{Mark, Recent},
+    recent::{Mark, Recent},
     session::Session,
     time::Timestamp,
 };

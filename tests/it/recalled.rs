@@ -105,7 +105,11 @@ async fn what_one_instance_said_of_a_session_is_nothing_to_another() {
     let (stage, other) = (Stage::start().await, Stage::start().await);
     let clerk = stage.builder().jwt_key(stage.sandbox.jwt_key());
     let token = stage.token();
-    passes_often(&layer(clerk.build().unwrap(), VerifyMode::SessionsApi), &token).await;
+    passes_often(
+        &layer(clerk.build().unwrap(), VerifyMode::SessionsApi),
+        &token,
+    )
+    .await;
     // It knows a session of the same ID and takes the token, so that all hangs on what its own Sessions API says.
     other.sandbox.revoke(stage.sandbox.session_id());
     let mislead = other.builder().jwt_key(stage.sandbox.jwt_key());

@@ -48,6 +48,7 @@ impl Mark {
     }
 
     /// Marks another state; to be called after the change.
+    #[cfg(any(feature = "client", test))]
     pub(crate) fn change(&self) {
         self.0.store(next(), Ordering::Release);
     }
