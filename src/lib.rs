@@ -129,6 +129,7 @@ mod recent;
 #[cfg(feature = "client")]
 mod revocation;
 mod session;
+mod sync;
 mod time;
 #[cfg(feature = "gateway")]
 mod webhook;

@@ -4,10 +4,9 @@
 //! the cache behind would: what is kept counts only while that cache is [marked](Mark) as it was, and the caller
 //! compares the whole key.
 
-use std::{
-    cell::RefCell,
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::cell::RefCell;
+
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// As many entries at most as a thread keeps of one kind.
 const SPOTS: usize = 128;

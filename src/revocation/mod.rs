@@ -19,17 +19,17 @@ mod records;
 mod replicas;
 mod table;
 
-use std::{
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+
+use crate::{
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::Timestamp,
 };
-
-use tokio::sync::broadcast;
-
-use crate::time::Timestamp;
 #[cfg(feature = "gateway")]
 pub(crate) use outbox::{Outbox, Recorded};
 use records::{Ended, NotBefore, User};

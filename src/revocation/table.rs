@@ -1,15 +1,13 @@
 //! What is held by ID: read on every request, written now and then.
 
-use std::{
-    collections::HashMap,
-    hash::BuildHasher,
-    sync::{
-        PoisonError, RwLock,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{collections::HashMap, hash::BuildHasher};
 
 use foldhash::quality::RandomState;
+
+use crate::sync::{
+    PoisonError, RwLock,
+    atomic::{AtomicUsize, Ordering},
+};
 
 /// So many that readers on different cores seldom meet at one lock.
 const SHARDS: usize = 16;
