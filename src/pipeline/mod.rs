@@ -218,7 +218,8 @@ impl<U> Pipeline<U> {
         };
         let decision = match rule.decide_at_hand(head, now) {
             Some(decided) => decided,
-            None => rule.decide(head, now).await,
+            // Apart: it is seldom awaited, and every request would carry the room for it.
+            None => Box::pin(rule.decide(head, now)).await,
         }?;
         if let Some(session) = &decision.session {
             if let Some(issued_at) = session.issued_at() {

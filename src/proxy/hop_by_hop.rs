@@ -66,6 +66,10 @@ pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
 }
 
 fn remove_all(headers: &mut HeaderMap) {
+    // Mostly there is none, and few headers are looked at sooner than each of these is looked up.
+    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+        return;
+    }
     for name in &HOP_BY_HOP {
         headers.remove(name);
     }

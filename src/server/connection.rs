@@ -135,20 +135,20 @@ where
             protocol = timeout(self.limits.handshake, transport.handshake(stream)) => protocol,
         };
         let cut = Cut::default();
+        let (plain, tls) = ((peer, Scheme::Http), (peer, Scheme::Https));
+        // Each apart: a connection would carry the room for the largest of them.
         let ended = match protocol {
             Ok(Ok(Handshaken::Plain(stream, Protocol::Http1))) => {
-                self.http1(stream, (peer, Scheme::Http), cut.clone()).await
+                Box::pin(self.http1(stream, plain, cut.clone())).await
             }
             Ok(Ok(Handshaken::Plain(stream, Protocol::Http2))) => {
-                self.http2(stream, (peer, Scheme::Http), cut.clone()).await
+                Box::pin(self.http2(stream, plain, cut.clone())).await
             }
             Ok(Ok(Handshaken::Tls(stream, Protocol::Http1))) => {
-                self.http1(*stream, (peer, Scheme::Https), cut.clone())
-                    .await
+                Box::pin(self.http1(*stream, tls, cut.clone())).await
             }
             Ok(Ok(Handshaken::Tls(stream, Protocol::Http2))) => {
-                self.http2(*stream, (peer, Scheme::Https), cut.clone())
-                    .await
+                Box::pin(self.http2(*stream, tls, cut.clone())).await
             }
             Ok(Err(error)) => {
                 traffic::closed("handshake-failed");

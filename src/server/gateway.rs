@@ -187,9 +187,10 @@ impl Current {
     ) -> Answered<'_> {
         let form = Form::of(&parts.headers);
         if let (None, Some(own)) = (connection.fault, self.own.find(parts.uri.path())) {
+            // Apart: every request would carry the room for it.
             let answer = self.answer_own(own, connection, parts, body, (form, id));
             return Answered {
-                answer: answer.await,
+                answer: Box::pin(answer).await,
                 place: Place::Own(own),
             };
         }

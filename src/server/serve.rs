@@ -140,10 +140,10 @@ where
             traffic::closed("address-limit");
             continue;
         };
-        let served = served.clone().serve(stream, peer);
+        let served = served.clone();
         connections.spawn(async move {
             let _open = OpenConnection::new(name);
-            served.await;
+            served.serve(stream, peer).await;
             drop((permit, counted));
         });
     }
