@@ -35,6 +35,8 @@ use crate::{
 
 /// Histograms are folded this often.
 const UPKEEP: Duration = Duration::from_secs(5);
+/// What is kept for listeners, logs, and the connections to Clerk and Redis.
+const OWN_DESCRIPTORS: usize = 32;
 
 /// A Redis that does not answer holds a start up for so long.
 const CATCHING_UP: Duration = Duration::from_secs(2);
@@ -74,7 +76,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
         Ok(setup) => setup,
         Err(status) => return status,
     };
-    raise_descriptors();
+    raise_descriptors(&setup.server);
     let runtime = match runtime(setup.server.workers) {
         Ok(runtime) => runtime,
         Err(status) => return status,
@@ -99,12 +101,30 @@ impl StartError {
     }
 }
 
-/// Asks for all the file descriptors that the process may have: shells give 1,024, each request takes two.
-fn raise_descriptors() {
+/// Asks for all the file descriptors that the process may have: shells give 1,024.
+fn raise_descriptors(server: &ServerSettings) {
     match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(limit) => tracing::debug!(limit, "file descriptors"),
         Err(error) => tracing::warn!(%error, "the limit of file descriptors cannot be raised"),
     }
+    let connections = affordable(server.max_connections);
+    if connections < server.max_connections {
+        tracing::warn!(
+            config.key = "server.max_connections",
+            connections,
+            "the file descriptors that the process may have suffice for fewer connections"
+        );
+    }
+}
+
+/// Returns how many of so many connections there are descriptors for: with a request, each takes one to its upstream too.
+fn affordable(connections: usize) -> usize {
+    let Ok((descriptors, _)) = rlimit::Resource::NOFILE.get() else {
+        return connections;
+    };
+    let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX);
+    let pairs = descriptors.saturating_sub(OWN_DESCRIPTORS) / 2;
+    connections.min(pairs.max(1))
 }
 
 /// Binds every address, then serves; `args` say what is read again when the configuration changes.
@@ -298,7 +318,7 @@ pub(super) fn stop_signal() -> impl Future<Output = ()> {
 
 fn limits(server: &ServerSettings) -> ServeLimits {
     ServeLimits {
-        connections: server.max_connections,
+        connections: affordable(server.max_connections),
         handshake: server.handshake_timeout,
         header_timeout: server.header_read_timeout,
         header_bytes: server.max_header_bytes,

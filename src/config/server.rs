@@ -35,7 +35,7 @@ pub(crate) struct ServerSection {
     pub(crate) client_ca: Option<PathBuf>,
     /// Whether clients must have a certificate.
     pub(crate) client_auth: Option<ClientAuth>,
-    /// How many connections are served at once; more wait to be accepted.
+    /// How many connections are served at once; for more, those without a request make room, or they wait to be accepted.
     pub(crate) max_connections: usize,
     /// How many of them one client address may hold; 0: any number. Trusted proxies are not counted.
     pub(crate) max_connections_per_address: usize,

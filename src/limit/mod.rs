@@ -2,4 +2,5 @@
 
 pub(crate) mod activity;
 pub(crate) mod connections;
+pub(crate) mod places;
 pub(crate) mod rate;

@@ -1,6 +1,7 @@
 //! One connection: its handshake, its protocol, and hyper's side of it.
 
 use std::{
+    error::Error,
     io,
     net::SocketAddr,
     pin::{Pin, pin},
@@ -33,7 +34,7 @@ use super::{
     wire::{Patience, Wire, WireState},
 };
 use crate::{
-    limit::activity::Activity,
+    limit::{activity::Activity, places::Place},
     request::{HeadFault, Peer, Scheme},
     telemetry::traffic,
 };
@@ -126,7 +127,19 @@ where
     }
 
     /// Serves one connection to its end.
-    pub(super) async fn serve(self, stream: TcpStream, peer: SocketAddr) {
+    pub(super) async fn serve(self, stream: TcpStream, peer: SocketAddr, place: Place) {
+        tokio::select! {
+            // What is under way comes first, so that a connection that is asked to leave is free.
+            biased;
+            () = self.serve_to_its_end(stream, peer, place.clone()) => {}
+            () = place.asked() => {
+                traffic::closed("made-room");
+                tracing::debug!(client.address = %peer, "connection made room for another");
+            }
+        }
+    }
+
+    async fn serve_to_its_end(self, stream: TcpStream, peer: SocketAddr, place: Place) {
         let mut drain = self.drain.clone();
         let transport = self.transport.clone();
         let protocol = tokio::select! {
@@ -134,21 +147,22 @@ where
             () = drain.begun() => return,
             protocol = timeout(self.limits.handshake, transport.handshake(stream)) => protocol,
         };
-        let cut = Cut::default();
+        let own = (Cut::default(), place);
+        let cut = own.0.clone();
         let (plain, tls) = ((peer, Scheme::Http), (peer, Scheme::Https));
         // Each apart: a connection would carry the room for the largest of them.
         let ended = match protocol {
             Ok(Ok(Handshaken::Plain(stream, Protocol::Http1))) => {
-                Box::pin(self.http1(stream, plain, cut.clone())).await
+                Box::pin(self.http1(stream, plain, own)).await
             }
             Ok(Ok(Handshaken::Plain(stream, Protocol::Http2))) => {
-                Box::pin(self.http2(stream, plain, cut.clone())).await
+                Box::pin(self.http2(stream, plain, own)).await
             }
             Ok(Ok(Handshaken::Tls(stream, Protocol::Http1))) => {
-                Box::pin(self.http1(*stream, tls, cut.clone())).await
+                Box::pin(self.http1(*stream, tls, own)).await
             }
             Ok(Ok(Handshaken::Tls(stream, Protocol::Http2))) => {
-                Box::pin(self.http2(*stream, tls, cut.clone())).await
+                Box::pin(self.http2(*stream, tls, own)).await
             }
             Ok(Err(error)) => {
                 traffic::closed("handshake-failed");
@@ -170,7 +184,12 @@ where
         }
     }
 
-    async fn http1<T>(self, io: T, peer: (SocketAddr, Scheme), cut: Cut) -> hyper::Result<()>
+    async fn http1<T>(
+        self,
+        io: T,
+        peer: (SocketAddr, Scheme),
+        own: (Cut, Place),
+    ) -> hyper::Result<()>
     where
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -179,12 +198,14 @@ where
             head: self.limits.header_timeout,
             write: self.limits.write_timeout,
         };
-        let io = Wire::new(io, Arc::clone(&state), patience, cut);
         let service = Http1Service {
             inner: self.service,
             info: ConnectionInfo::new(peer),
-            state,
+            state: Arc::clone(&state),
+            // One comes after the other.
+            streams: Streams::new(u32::MAX, own.1.clone()),
         };
+        let io = Wire::new(io, state, patience, own);
         let served = self.http1.serve_connection(TokioIo::new(io), service);
         let mut served = pin!(served.with_upgrades());
         let mut drain = self.drain;
@@ -195,7 +216,12 @@ where
         served.await
     }
 
-    async fn http2<T>(self, io: T, peer: (SocketAddr, Scheme), cut: Cut) -> hyper::Result<()>
+    async fn http2<T>(
+        self,
+        io: T,
+        peer: (SocketAddr, Scheme),
+        own: (Cut, Place),
+    ) -> hyper::Result<()>
     where
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -204,10 +230,11 @@ where
             inner: self.service,
             info: ConnectionInfo::new(peer),
             requests: Arc::clone(&requests),
-            streams: Streams::new(self.limits.streams),
+            streams: Streams::new(self.limits.streams, own.1.clone()),
             most_headers: self.limits.headers,
         };
-        let io = preface::Paced::new(io, self.limits.handshake, self.limits.write_timeout, cut);
+        let patience = (self.limits.handshake, self.limits.write_timeout);
+        let io = preface::Paced::new(io, patience, own);
         let served = self.http2.serve_connection(TokioIo::new(io), service);
         let mut served = pin!(served);
         let mut drain = self.drain;
@@ -258,7 +285,10 @@ fn http2_builder(limits: &ServeLimits) -> http2::Builder<TokioExecutor> {
 }
 
 fn reason(error: &hyper::Error) -> &'static str {
-    if error.is_timeout() {
+    let http2 = error.source().and_then(|cause| cause.downcast_ref());
+    if let Some(reason) = http2.and_then(http2_reason) {
+        reason
+    } else if error.is_timeout() {
         "idle-timeout"
     } else if error.is_parse_too_large() {
         "head-too-large"
@@ -266,6 +296,15 @@ fn reason(error: &hyper::Error) -> &'static str {
         "malformed"
     } else {
         "client-gone"
+    }
+}
+
+/// Returns why HTTP/2 ended the connection, where it was not the client.
+fn http2_reason(error: &h2::Error) -> Option<&'static str> {
+    match error.reason() {
+        _ if !error.is_library() => None,
+        Some(h2::Reason::ENHANCE_YOUR_CALM) => Some("http2-flood"),
+        _ => Some("malformed"),
     }
 }
 
@@ -283,15 +322,16 @@ struct Http1Service<S> {
     inner: S,
     info: ConnectionInfo,
     state: Arc<WireState>,
+    streams: Streams,
 }
 
 impl<S, B> Service<Request<Incoming>> for Http1Service<S>
 where
     S: Service<Request<Incoming>, Response = Response<B>>,
 {
-    type Response = S::Response;
+    type Response = Response<StreamBody<B>>;
     type Error = S::Error;
-    type Future = Noted<S::Future>;
+    type Future = Noted<StreamAnswer<S::Future>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let mut info = self.info.clone();
@@ -304,7 +344,7 @@ where
         };
         request.extensions_mut().insert(info);
         Noted {
-            inner: self.inner.call(request),
+            inner: self.streams.hold(self.inner.call(request)),
             state: Arc::clone(&self.state),
             number,
         }

@@ -14,6 +14,7 @@ use tokio::{
 };
 
 use super::{cut::Cut, wire::WriteTimer};
+use crate::limit::places::Place;
 
 /// RFC 9113 §3.4.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -120,11 +121,15 @@ pub(super) struct Paced<T> {
 }
 
 impl<T> Paced<T> {
-    pub(super) fn new(inner: T, first_read: Duration, write: Duration, cut: Cut) -> Self {
+    pub(super) fn new(
+        inner: T,
+        (first_read, write): (Duration, Duration),
+        (cut, place): (Cut, Place),
+    ) -> Self {
         Self {
             inner,
             first_read: Some(Box::pin(sleep(first_read))),
-            write: WriteTimer::new(write, cut.clone()),
+            write: WriteTimer::new(write, cut.clone(), place),
             cut,
         }
     }

@@ -9,7 +9,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::{JoinError, JoinSet},
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 use super::{
@@ -17,7 +17,10 @@ use super::{
     drain::{Drain, Drained, finish},
 };
 use crate::{
-    limit::connections::PerAddress,
+    limit::{
+        connections::PerAddress,
+        places::{Place, Places, Taken},
+    },
     request::TrustedProxies,
     telemetry::traffic::{self, OpenConnection},
 };
@@ -25,11 +28,13 @@ use crate::{
 /// How long the loop rests where the process is out of file descriptors or memory; doubled up to the second.
 const FIRST_REST: Duration = Duration::from_millis(100);
 const LONGEST_REST: Duration = Duration::from_secs(1);
+/// How long those who were asked to make room have for it before others are.
+const MAKING_ROOM: Duration = Duration::from_millis(100);
 
 /// What a listener's connections may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ServeLimits {
-    /// Open connections; further ones wait in the kernel.
+    /// Open connections; for further ones those without a request make room, or they wait in the kernel.
     pub(crate) connections: usize,
     /// How long TLS, or telling HTTP/1 from HTTP/2, may take.
     pub(crate) handshake: Duration,
@@ -115,7 +120,10 @@ where
         per_address,
     } = listener;
     let served = Connections::new(service, transport, limits, drain.clone());
-    let permits = Arc::new(Semaphore::new(limits.connections));
+    let room = Room {
+        permits: Arc::new(Semaphore::new(limits.connections)),
+        places: Places::default(),
+    };
     let mut connections = JoinSet::new();
     let mut rest = FIRST_REST;
     loop {
@@ -126,12 +134,12 @@ where
                 log_panic(ended);
                 continue;
             }
-            accepted = accept(&socket, &permits) => accepted,
+            accepted = accept(&socket) => accepted,
         };
-        let (stream, peer, permit) = match accepted {
+        let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                rest = recover(&error, rest).await;
+                rest = recover(&error, rest, &room.places).await;
                 continue;
             }
         };
@@ -140,36 +148,72 @@ where
             traffic::closed("address-limit");
             continue;
         };
+        // Nobody else is accepted meanwhile: who cannot be served yet stays in the kernel's queue.
+        let entered = tokio::select! {
+            biased;
+            () = drain.begun() => break,
+            entered = room.enter() => entered,
+        };
         let served = served.clone();
         connections.spawn(async move {
             let _open = OpenConnection::new(name);
-            served.serve(stream, peer).await;
-            drop((permit, counted));
+            served.serve(stream, peer, entered.place.clone()).await;
+            drop((entered, counted));
         });
     }
     drop(socket);
     finish(connections, limits.drain).await
 }
 
-type Accepted = (TcpStream, SocketAddr, OwnedSemaphorePermit);
-
-async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> io::Result<Accepted> {
-    // The permit comes first: a connection that cannot be served yet stays in the kernel's queue.
-    let permit = match Arc::clone(permits).try_acquire_owned() {
-        Ok(permit) => permit,
-        Err(_) => {
-            traffic::limit_reached("connections");
-            let permit = Arc::clone(permits).acquire_owned().await;
-            permit.map_err(io::Error::other)?
-        }
-    };
+async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     let (stream, peer) = listener.accept().await?;
     stream.set_nodelay(true)?;
-    Ok((stream, peer, permit))
+    Ok((stream, peer))
+}
+
+/// What a listener's connections share.
+struct Room {
+    permits: Arc<Semaphore>,
+    places: Places,
+}
+
+/// A connection that is served until this is dropped.
+struct Entered {
+    place: Place,
+    _taken: Taken,
+    /// `None`: the semaphore was closed, which nobody does.
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Room {
+    /// Waits until there is a place, for which others are asked to leave.
+    async fn enter(&self) -> Entered {
+        let permit = match Arc::clone(&self.permits).try_acquire_owned() {
+            Ok(permit) => Some(permit),
+            Err(_) => self.wait().await,
+        };
+        let (place, taken) = self.places.take();
+        Entered {
+            place,
+            _taken: taken,
+            _permit: permit,
+        }
+    }
+
+    async fn wait(&self) -> Option<OwnedSemaphorePermit> {
+        traffic::limit_reached("connections");
+        loop {
+            self.places.make_room();
+            let permit = Arc::clone(&self.permits).acquire_owned();
+            if let Ok(permit) = timeout(MAKING_ROOM, permit).await {
+                return permit.ok();
+            }
+        }
+    }
 }
 
 /// Rests where the process lacks something, and goes on at once where only one connection failed.
-async fn recover(error: &io::Error, rest: Duration) -> Duration {
+async fn recover(error: &io::Error, rest: Duration, places: &Places) -> Duration {
     let of_one_connection = matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted
@@ -183,6 +227,7 @@ async fn recover(error: &io::Error, rest: Duration) -> Duration {
         return FIRST_REST;
     }
     traffic::closed("accept-failed");
+    places.make_room();
     tracing::warn!(error = %error, "connections cannot be accepted");
     sleep(rest).await;
     (rest * 2).min(LONGEST_REST)

@@ -114,17 +114,31 @@ async fn a_head_above_the_bound_is_431() {
 }
 
 #[tokio::test]
-async fn connections_above_the_bound_wait() {
+async fn connections_above_the_bound_wait_for_a_request_to_end() {
     let server = start(ServeLimits {
         connections: 1,
         ..ServeLimits::default()
     });
-    let mut first = open(&server, GET).await;
-    assert!(read_some(&mut first).await.starts_with("HTTP/1.1 200 "));
+    let mut first = open(&server, SLOW).await;
     let mut second = open(&server, GET).await;
     assert!(is_silent(&mut second).await);
-    drop(first);
+    assert!(read_some(&mut first).await.starts_with("HTTP/1.1 200 "));
     assert!(read_some(&mut second).await.starts_with("HTTP/1.1 200 "));
+    assert_eq!(read_all(&mut first).await, "");
+}
+
+#[tokio::test]
+async fn whoever_has_no_request_makes_room() {
+    let server = start(ServeLimits {
+        connections: 1,
+        ..ServeLimits::default()
+    });
+    for first in [&b""[..], b"GET / HTTP/1.1\r\nhost: gw"] {
+        let mut held = open(&server, first).await;
+        let mut second = open(&server, GET).await;
+        assert!(read_some(&mut second).await.starts_with("HTTP/1.1 200 "));
+        assert_eq!(read_all(&mut held).await, "");
+    }
 }
 
 #[tokio::test]
@@ -176,12 +190,13 @@ async fn a_drain_cuts_at_its_deadline() {
 #[tokio::test(start_paused = true)]
 async fn rests_grow_to_a_second_where_the_process_lacks_something() {
     let exhausted = io::Error::from_raw_os_error(24);
+    let places = Places::default();
     let mut rest = FIRST_REST;
     let start = Instant::now();
     for _ in 0..6 {
-        rest = recover(&exhausted, rest).await;
+        rest = recover(&exhausted, rest, &places).await;
     }
     assert_eq!((rest, start.elapsed().as_millis()), (LONGEST_REST, 3_500));
-    recover(&io::ErrorKind::ConnectionReset.into(), rest).await;
+    recover(&io::ErrorKind::ConnectionReset.into(), rest, &places).await;
     assert_eq!(start.elapsed().as_millis(), 3_500);
 }

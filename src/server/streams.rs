@@ -1,4 +1,5 @@
-//! How many requests one HTTP/2 connection has at once: the HTTP library bounds them and tells nobody.
+//! The requests under way on one connection: how many there are, which the HTTP library bounds for HTTP/2 and tells
+//! nobody, and that the connection is in use meanwhile.
 
 use std::{
     pin::Pin,
@@ -13,21 +14,26 @@ use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::telemetry::traffic;
+use crate::{
+    limit::places::{Busy, Place},
+    telemetry::traffic,
+};
 
 /// The streams of one connection, counted.
 #[derive(Debug)]
 pub(super) struct Streams {
     open: Arc<AtomicU32>,
     most: u32,
+    place: Place,
 }
 
 impl Streams {
     /// Takes how many there may be.
-    pub(super) fn new(most: u32) -> Self {
+    pub(super) fn new(most: u32, place: Place) -> Self {
         Self {
             open: Arc::default(),
             most,
+            place,
         }
     }
 
@@ -38,17 +44,23 @@ impl Streams {
         }
         StreamAnswer {
             answer,
-            open: Some(Open(Arc::clone(&self.open))),
+            open: Some(Open {
+                open: Arc::clone(&self.open),
+                _busy: self.place.busy(),
+            }),
         }
     }
 }
 
 #[derive(Debug)]
-struct Open(Arc<AtomicU32>);
+struct Open {
+    open: Arc<AtomicU32>,
+    _busy: Busy,
+}
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -23,7 +23,10 @@ use tokio::{
 };
 
 use super::cut::Cut;
-use crate::request::HeadFault;
+use crate::{
+    limit::places::{Busy, Place},
+    request::HeadFault,
+};
 use scan::Scanner;
 
 /// How long a connection may stand still.
@@ -77,7 +80,12 @@ pub(super) struct Wire<T> {
 }
 
 impl<T> Wire<T> {
-    pub(super) fn new(inner: T, state: Arc<WireState>, patience: Patience, cut: Cut) -> Self {
+    pub(super) fn new(
+        inner: T,
+        state: Arc<WireState>,
+        patience: Patience,
+        (cut, place): (Cut, Place),
+    ) -> Self {
         Self {
             inner,
             scanner: Scanner::default(),
@@ -85,7 +93,7 @@ impl<T> Wire<T> {
             held: Vec::new(),
             head_timer: None,
             patience: patience.head,
-            write: WriteTimer::new(patience.write, cut.clone()),
+            write: WriteTimer::new(patience.write, cut.clone(), place),
             cut,
         }
     }
@@ -247,17 +255,20 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Wire<T> {
 pub(super) struct WriteTimer {
     patience: Duration,
     timer: Option<Pin<Box<Sleep>>>,
-    is_waiting: bool,
+    /// While the client takes nothing.
+    waiting: Option<Busy>,
     cut: Cut,
+    place: Place,
 }
 
 impl WriteTimer {
-    pub(super) fn new(patience: Duration, cut: Cut) -> Self {
+    pub(super) fn new(patience: Duration, cut: Cut, place: Place) -> Self {
         Self {
             patience,
             timer: None,
-            is_waiting: false,
+            waiting: None,
             cut,
+            place,
         }
     }
 
@@ -267,15 +278,15 @@ impl WriteTimer {
         outcome: Poll<io::Result<R>>,
     ) -> Poll<io::Result<R>> {
         if outcome.is_ready() {
-            self.is_waiting = false;
+            self.waiting = None;
             return outcome;
         }
         let deadline = Instant::now() + self.patience;
         let timer = self
             .timer
             .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        if !self.is_waiting {
-            self.is_waiting = true;
+        if self.waiting.is_none() {
+            self.waiting = Some(self.place.busy());
             timer.as_mut().reset(deadline);
         }
         ready!(timer.as_mut().poll(cx));
