@@ -27,6 +27,8 @@ use super::{
 };
 use crate::telemetry::upstreams::UpstreamMetrics;
 
+/// What is read ahead of an HTTP/1 answer, its head included: hyper's own 400 KiB are held twice for each slow reader.
+const H1_BUFFER: usize = 128 * 1024;
 /// The most origins of one upstream.
 const MOST_ORIGINS: usize = 64;
 
@@ -89,7 +91,8 @@ impl Default for UpstreamLimits {
             upgrade_idle_timeout: Duration::from_secs(3600),
             keep_alive: Duration::from_secs(4),
             max_requests: 10_000,
-            max_waiting: 1_000,
+            // To let one wait costs a hundredth of refusing it: who is refused at once asks again at once.
+            max_waiting: 20_000,
             queue_timeout: Duration::from_secs(1),
         }
     }
@@ -276,6 +279,8 @@ impl Clients {
             .timer(TokioTimer::new())
             .pool_idle_timeout(limits.keep_alive)
             .pool_max_idle_per_host(512)
+            // Also what a slow reader has held for it.
+            .http1_max_buf_size(H1_BUFFER)
             .set_host(false);
         let upgrade = builder.build(connector(Protocol::Http1)?);
         builder

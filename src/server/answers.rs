@@ -40,6 +40,9 @@ pub(super) fn unreachable_upstream(
     if status.is_client_error() {
         // Clients could fill the log with warnings.
         tracing::info!(request.id = id_text, upstream, reason = slug, %error, cause, "request refused");
+    } else if status == StatusCode::SERVICE_UNAVAILABLE {
+        // Where there is too much to do, a line for each refusal is too much as well; they are counted.
+        tracing::debug!(request.id = id_text, upstream, reason = slug, %error, cause, "request refused");
     } else {
         tracing::warn!(request.id = id_text, upstream, reason = slug, %error, cause, "upstream failed");
     }
