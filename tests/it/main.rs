@@ -42,6 +42,7 @@ mod nginx;
 mod otlp;
 mod outages;
 mod outputs;
+mod overload;
 mod public_api;
 mod readme;
 mod recalled;
