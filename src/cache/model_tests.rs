@@ -74,7 +74,7 @@ impl Model {
         let age = now - known.since;
         let is_fresh = age < known.life.ttl;
         let is_stale = age < known.life.ttl + known.life.stale && known.failing;
-        if !is_fresh && !(is_stale && staleness == Staleness::Accept) {
+        if !(is_fresh || is_stale && staleness == Staleness::Accept) {
             return Served::Nothing;
         }
         let is_due = !is_fresh || age >= known.life.due;
