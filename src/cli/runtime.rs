@@ -29,10 +29,6 @@ use std::{process::ExitCode, thread};
 
 use tokio::runtime::{Builder, Runtime};
 
-/// How many tasks run before the sockets are looked at again. tokio's 61 made others wait for 61 times what one
-/// connection may do in a row: with a flood of bad tokens on one CPU, 145 ms for an answer at the median.
-const EVENT_INTERVAL: u32 = 8;
-
 /// Builds a runtime with so many workers, 0 for one a core.
 pub(super) fn runtime(workers: usize) -> Result<Runtime, ExitCode> {
     let workers = match workers {
@@ -46,7 +42,6 @@ pub(super) fn runtime(workers: usize) -> Result<Runtime, ExitCode> {
     if workers > 1 {
         builder.worker_threads(workers);
     }
-    builder.event_interval(EVENT_INTERVAL);
     builder.enable_all().build().map_err(|error| {
         eprintln!("error: the runtime cannot start: {error}");
         ExitCode::FAILURE

@@ -8,6 +8,7 @@ mod route;
 use std::{net::IpAddr, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, Method, header::ORIGIN, request::Parts};
+use tokio::task::yield_now;
 
 use crate::{
     mutate::{managed_headers::ManagedNames, role_wish::RoleWish},
@@ -96,10 +97,16 @@ impl<U> Pipeline<U> {
         };
         match decided {
             Ok(session) => Ok(Passed::Forward(route, session)),
-            Err(rejection) => Err(Refusal {
-                sign_in: route.sign_in(&rejection, &request, &from, &parts.headers),
-                ..Refusal::of(route, rejection)
-            }),
+            Err(rejection) => {
+                let sign_in = route.sign_in(&rejection, &request, &from, &parts.headers);
+                // The others' sockets come first: to refuse a bad token takes a signature's check, and one connection
+                // may have sent thousands.
+                yield_now().await;
+                Err(Refusal {
+                    sign_in,
+                    ..Refusal::of(route, rejection)
+                })
+            }
         }
     }
 

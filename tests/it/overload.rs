@@ -411,3 +411,57 @@ async fn others_are_served_while_tokens_are_bad() {
     assert_eq!(scene.sandbox.requests("GetSession"), sessions);
     assert!(scene.sandbox.requests("GetJWKS") - keys <= 1);
 }
+
+/// Sends bad tokens on one connection for as long as it is open, and counts the refusals.
+fn flood_with_bad_tokens(scene: &Scene, refusals: &Arc<AtomicUsize>) -> TcpStream {
+    let token = scene.sandbox.session_token();
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    let (signed, end) = (signed.to_owned(), signature[12..].to_owned());
+    let stream = open(scene.address);
+    let (mut writer, mut reader) = (stream.try_clone().unwrap(), stream.try_clone().unwrap());
+    thread::spawn(move || {
+        for number in 0..u32::MAX {
+            let request = format!(
+                "GET /app/x HTTP/1.1\r\nHost: gw.test\r\nAuthorization: Bearer {signed}.{number:012}{end}\r\n\r\n"
+            );
+            if writer.write_all(request.as_bytes()).is_err() {
+                return;
+            }
+        }
+    });
+    let refusals = Arc::clone(refusals);
+    thread::spawn(move || {
+        let mut bytes = [0; 65536];
+        while let Ok(read @ 1..) = reader.read(&mut bytes) {
+            let got = String::from_utf8_lossy(&bytes[..read]);
+            refusals.fetch_add(
+                got.matches("token-invalid-signature").count(),
+                Ordering::SeqCst,
+            );
+        }
+    });
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn others_wait_for_few_of_the_requests_that_one_connection_sends_in_a_row() {
+    let scene = scene("workers = 1").await;
+    let refusals = Arc::new(AtomicUsize::new(0));
+    let flood = flood_with_bad_tokens(&scene, &refusals);
+    eventually("a flood", || refusals.load(Ordering::SeqCst) > 100);
+    let mut other = open(scene.address);
+    let mut waited = Vec::new();
+    for _ in 0..21 {
+        let before = refusals.load(Ordering::SeqCst);
+        other
+            .write_all(b"GET /public/x HTTP/1.1\r\nHost: gw.test\r\n\r\n")
+            .unwrap();
+        let mut bytes = [0; 4096];
+        let read = other.read(&mut bytes).unwrap();
+        assert!(bytes[..read].starts_with(b"HTTP/1.1 200 "));
+        waited.push(refusals.load(Ordering::SeqCst) - before);
+    }
+    flood.shutdown(std::net::Shutdown::Both).unwrap();
+    waited.sort_unstable();
+    assert!(waited[10] < 100, "{waited:?}");
+}
