@@ -90,5 +90,8 @@ fn text(headers: &HeaderMap, name: &HeaderName) -> String {
 }
 
 fn shortened(text: &str) -> String {
+    if text.len() <= LONGEST {
+        return text.to_owned();
+    }
     text.chars().take(LONGEST).collect()
 }

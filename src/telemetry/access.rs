@@ -15,6 +15,9 @@ use serde::Serialize;
 /// Lines that wait to be written; more are dropped and counted.
 const WAITING: usize = 16_384;
 
+/// The writer rests so long after it has written: lines are late by no more than that, and come in writes of many.
+const REST: Duration = Duration::from_millis(20);
+
 pub(super) const ACCESS_LOG_DROPPED: &str = "clerk_gateway_access_log_dropped_total";
 
 /// Where lines go.
@@ -113,7 +116,7 @@ fn append(path: &PathBuf) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 
-/// Writes until nobody is left who could send; flushes whenever nothing waits.
+/// Writes until nobody is left who could send; flushes whenever nothing waits, and lets more gather then.
 fn write_all(waiting: &Receiver<Vec<u8>>, out: Box<dyn Write + Send>) {
     let mut out = BufWriter::with_capacity(64 * 1024, out);
     let mut failed = false;
@@ -130,6 +133,8 @@ fn write_all(waiting: &Receiver<Vec<u8>>, out: Box<dyn Write + Send>) {
             }
             Err(_) => {}
         }
+        // A writer that waited for each line would have to be woken for each, by the request that it is about.
+        std::thread::sleep(REST);
     }
 }
 
