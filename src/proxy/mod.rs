@@ -16,7 +16,7 @@ use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, Method, Request, Response, StatusCode, Version,
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version,
     header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
     request::Parts,
     uri::PathAndQuery,
@@ -79,11 +79,17 @@ pub(crate) struct ReverseProxy {
 }
 
 /// A request's head as it goes out.
-#[derive(Clone)]
 struct Head {
     method: Method,
     target: PathAndQuery,
     headers: HeaderMap,
+}
+
+/// A copy of a head, for another attempt: its fields in a row, since a map is dearer to copy and seldom needed again.
+struct KeptHead {
+    method: Method,
+    target: PathAndQuery,
+    fields: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// An exchange under way: counted at its origin and in its upstream's turns until this is dropped.
@@ -236,18 +242,16 @@ impl Attempts<'_> {
             let Some(now) = body.take().or_else(|| again(shared.as_ref())) else {
                 break;
             };
-            // Copied only where another attempt can follow.
-            let copy = match may_replay || self.has_other(tried | 1 << at) {
-                true => head.clone(),
-                false => head.take(),
-            };
-            let Some((origin, copy)) = self.upstream.origins.get(at).zip(copy) else {
+            let Some((origin, sent)) = self.upstream.origins.get(at).zip(head.take()) else {
                 break;
             };
+            // Copied only where another attempt can follow.
+            let may_follow = may_replay || self.has_other(tried | 1 << at);
+            let kept = may_follow.then(|| KeptHead::of(&sent));
             if error.is_some() {
                 self.upstream.metrics.retried();
             }
-            match self.attempt(client, origin, copy, now).await {
+            match self.attempt(client, origin, sent, now).await {
                 Err(failed @ ProxyError::Connect(_)) => {
                     tried |= 1 << at;
                     error = Some(failed);
@@ -259,6 +263,7 @@ impl Attempts<'_> {
                 }
                 outcome => return outcome,
             }
+            head = kept.map(KeptHead::again);
         }
         Err(error.unwrap_or(ProxyError::Target))
     }
@@ -294,6 +299,31 @@ impl Attempts<'_> {
             Err(_) => {}
         }
         response.map(|response| Answered { response, lease })
+    }
+}
+
+impl KeptHead {
+    fn of(head: &Head) -> Self {
+        let fields = head.headers.iter();
+        Self {
+            method: head.method.clone(),
+            target: head.target.clone(),
+            fields: fields
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+        }
+    }
+
+    fn again(self) -> Head {
+        let mut headers = HeaderMap::with_capacity(self.fields.len());
+        for (name, value) in self.fields {
+            headers.append(name, value);
+        }
+        Head {
+            method: self.method,
+            target: self.target,
+            headers,
+        }
     }
 }
 
@@ -338,7 +368,7 @@ fn frame(headers: &mut HeaderMap, body: &OutgoingBody) {
     }
     // Without it, hyper sends a GET's body of unknown length as none at all.
     if length.is_none() {
-        headers.insert(TRANSFER_ENCODING, http::HeaderValue::from_static("chunked"));
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
 }
 
