@@ -151,3 +151,48 @@ fn all_names_the_first_that_is_missing_and_any_needs_one() {
     ]);
     assert_eq!(permit(nested), Ok(()));
 }
+
+fn met(session: &Session, requirement: &Requirement) -> bool {
+    requirement.permit(session, NOW).is_ok()
+}
+
+#[test]
+fn each_requirement_compares_its_own_field_letter_by_letter() {
+    let named = [
+        (Requirement::Role as fn(String) -> Requirement, "org:admin"),
+        (Requirement::Permission, "org:invoices:read"),
+        (Requirement::Organization, "org_1"),
+        (Requirement::Organization, "acme"),
+        (Requirement::Plan, "pro"),
+        (Requirement::Feature, "export"),
+    ];
+    let wanted = [
+        "org:admin",
+        "org:invoices:read",
+        "org_1",
+        "acme",
+        "pro",
+        "export",
+    ];
+    let nearly = [
+        "",
+        "admin",
+        "ORG:ADMIN",
+        "org:invoices",
+        "org_2",
+        "org_",
+        "Acme",
+        "acm",
+    ];
+    let (session, other) = (session(), Session::new(SessionData::plain()));
+    for (requirement, own) in named {
+        assert!(met(&session, &requirement(own.to_owned())), "{own}");
+        assert!(!met(&other, &requirement(own.to_owned())), "{own}");
+        let is_organization = matches!(requirement(String::new()), Requirement::Organization(_));
+        for name in wanted.into_iter().chain(nearly) {
+            let is_its = name == own || is_organization && ["org_1", "acme"].contains(&name);
+            let requirement = requirement(name.to_owned());
+            assert_eq!(met(&session, &requirement), is_its, "{requirement:?}");
+        }
+    }
+}
