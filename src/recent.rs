@@ -1,8 +1,8 @@
 //! What a thread looked up last, in front of a cache that all threads share.
 //!
-//! A look-up here takes no lock, hashes nothing and touches nothing that another core writes. It never says more than
-//! the cache behind would: what is kept counts only while that cache is [marked](Mark) as it was, and the caller
-//! compares the whole key.
+//! A look-up here takes no lock, hashes nothing and touches nothing that another core writes. What is kept counts only
+//! while the cache behind is [marked](Mark) as it was, so that nothing is told that was replaced or dropped there; the
+//! caller compares the whole key. Only what that cache lost for want of space may still be at hand.
 
 use std::cell::RefCell;
 
@@ -49,7 +49,8 @@ impl Mark {
     /// Marks another state; to be called after the change.
     #[cfg(any(feature = "client", test))]
     pub(crate) fn change(&self) {
-        self.0.store(next(), Ordering::Release);
+        // Not a plain store: who sees one change is to see all before it, whoever made them.
+        self.0.swap(next(), Ordering::AcqRel);
     }
 }
 

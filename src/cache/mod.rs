@@ -206,7 +206,7 @@ where
         self.entries.get(key)
     }
 
-    /// Returns the number of the cache's present state: while it stays, [`Cache::find`] finds the same.
+    /// Returns the number of the cache's present state: while it stays, no entry was stored or dropped by us.
     pub(crate) fn mark(&self) -> u64 {
         self.mark.get()
     }
