@@ -1,6 +1,7 @@
 //! How upstreams are connected to: TCP, TLS or a unix socket.
 
 use std::{
+    future::poll_fn,
     io,
     path::{Path, PathBuf},
     pin::Pin,
@@ -16,7 +17,7 @@ use hyper_rustls::{
     MaybeHttpsStream,
 };
 use hyper_util::{
-    client::legacy::connect::{Connected, Connection, HttpConnector},
+    client::legacy::connect::{Connection, HttpConnector},
     rt::TokioIo,
 };
 use rustls::{
@@ -119,6 +120,26 @@ impl Connector {
         })
     }
 
+    /// Opens a connection.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none, or that it took too long.
+    pub(super) async fn connect(&self, uri: &Uri) -> Result<Io, BoxError> {
+        if let Some(path) = self.socket(uri) {
+            let stream = timeout(self.limit, UnixStream::connect(path)).await??;
+            return Ok(Io::Unix(TokioIo::new(stream)));
+        }
+        // TLS included: a listener that accepts and says nothing would hold the request otherwise.
+        let mut https = self.https.clone();
+        let connecting = async {
+            poll_fn(|cx| https.poll_ready(cx)).await?;
+            https.call(uri.clone()).await
+        };
+        let stream = timeout(self.limit, connecting).await??;
+        Ok(Io::Network(Box::new(stream)))
+    }
+
     fn socket(&self, uri: &Uri) -> Option<&Path> {
         let number = uri.host()?.strip_suffix(SOCKET_HOST)?.parse::<usize>();
         self.sockets.get(number.ok()?).map(PathBuf::as_path)
@@ -163,41 +184,18 @@ fn authorities(pem: &str) -> Result<RootCertStore, UpstreamTlsError> {
     Ok(roots)
 }
 
-impl Service<Uri> for Connector {
-    type Response = Io;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Io, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.https.poll_ready(cx)
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let limit = self.limit;
-        if let Some(path) = self.socket(&uri) {
-            let path = path.to_owned();
-            return Box::pin(async move {
-                let stream = timeout(limit, UnixStream::connect(path)).await??;
-                Ok(Io::Unix(TokioIo::new(stream)))
-            });
-        }
-        // TLS included: a listener that accepts and says nothing would hold the request otherwise.
-        let connecting = timeout(limit, self.https.call(uri));
-        Box::pin(async move { Ok(Io::Network(Box::new(connecting.await??))) })
-    }
-}
-
 /// A connection to an upstream.
 pub(super) enum Io {
     Network(Box<MaybeHttpsStream<TokioIo<TcpStream>>>),
     Unix(TokioIo<UnixStream>),
 }
 
-impl Connection for Io {
-    fn connected(&self) -> Connected {
+impl Io {
+    /// Tells whether ALPN has settled on HTTP/2.
+    pub(super) fn is_h2(&self) -> bool {
         match self {
-            Self::Network(stream) => stream.connected(),
-            Self::Unix(_) => Connected::new(),
+            Self::Network(stream) => stream.connected().is_negotiated_h2(),
+            Self::Unix(_) => false,
         }
     }
 }

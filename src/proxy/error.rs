@@ -86,25 +86,19 @@ impl ProxyError {
     }
 }
 
-impl From<hyper_util::client::legacy::Error> for ProxyError {
-    fn from(error: hyper_util::client::legacy::Error) -> Self {
+impl From<hyper::Error> for ProxyError {
+    fn from(error: hyper::Error) -> Self {
         match source::<BodyFault>(&error) {
             Some(BodyFault::Idle) => return Self::BodyTimeout,
             Some(BodyFault::TooLarge) => return Self::BodyTooLarge,
             None => {}
         }
-        if error.is_connect() {
-            return Self::Connect(error.into());
-        }
-        let Some(cause) = source::<hyper::Error>(&error) else {
-            return Self::Disconnected(error.into());
-        };
-        if cause.is_user() {
+        if error.is_user() {
             Self::RequestBody(error.into())
-        } else if cause.is_canceled()
-            || cause.is_closed()
-            || cause.is_incomplete_message()
-            || is_broken(cause)
+        } else if error.is_canceled()
+            || error.is_closed()
+            || error.is_incomplete_message()
+            || is_broken(&error)
         {
             Self::Disconnected(error.into())
         } else {

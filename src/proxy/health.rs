@@ -12,7 +12,7 @@ use http::{
 };
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::{Upstream, body::OutgoingBody, origin::Origin};
+use super::{Upstream, body::OutgoingBody, client::Over, origin::Origin};
 
 /// How an origin is asked.
 #[derive(Clone, Debug)]
@@ -65,16 +65,16 @@ async fn watch(upstream: Weak<Upstream>, at: usize, check: HealthCheck) {
 async fn is_well(upstream: &Upstream, origin: &Origin, check: &HealthCheck) -> bool {
     let mut request = Request::new(OutgoingBody::empty());
     *request.method_mut() = Method::GET;
-    let Ok(uri) = origin.uri(check.path.clone()) else {
-        return false;
-    };
-    *request.uri_mut() = uri;
+    *request.uri_mut() = check.path.clone().into();
     let headers = request.headers_mut();
     headers.insert(HOST, origin.host().clone());
     let agent = http::HeaderValue::from_static("clerk-gateway-health");
     headers.insert(USER_AGENT, agent);
-    match timeout(check.timeout, upstream.clients.fresh.request(request)).await {
-        Ok(Ok(response)) => response.status().is_success() || response.status().is_redirection(),
+    let sent = upstream.client.send(origin, Over::New, request);
+    match timeout(check.timeout, sent).await {
+        Ok(Ok((response, _))) => {
+            response.status().is_success() || response.status().is_redirection()
+        }
         Ok(Err(_)) | Err(_) => false,
     }
 }

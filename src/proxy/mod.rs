@@ -1,6 +1,7 @@
 //! Sends a request on; knows nothing of authentication.
 
 mod body;
+mod client;
 mod connector;
 mod error;
 mod gate;
@@ -8,6 +9,7 @@ mod head_wait;
 mod health;
 mod hop_by_hop;
 mod origin;
+mod pool;
 mod trailers;
 mod tunnel;
 mod upstream;
@@ -31,15 +33,16 @@ use tokio::{
 use crate::request::check_framing;
 pub(crate) use body::{BodyLimits, BoxError, ProxyBody};
 use body::{OutgoingBody, Shared};
+use client::Over;
 pub(crate) use connector::{Protocol, UpstreamTls};
 pub(crate) use error::ProxyError;
 pub(crate) use health::HealthCheck;
 use origin::Origin;
+use pool::Http1;
 use tunnel::Asked;
 #[cfg(fuzzing)]
 pub(crate) use tunnel::fuzzing;
 pub(crate) use tunnel::{Allowance, End, Tunnels};
-use upstream::HttpClient;
 pub(crate) use upstream::{Upstream, UpstreamConfig, UpstreamLimits};
 
 /// Tells whether a header is one that only the gateway sets.
@@ -92,17 +95,25 @@ struct KeptHead {
     fields: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// An exchange under way: counted at its origin and in its upstream's turns until this is dropped.
-struct Lease {
+/// An attempt under way: counted at its origin until this is dropped.
+struct Busy {
     upstream: Arc<Upstream>,
     origin: Arc<Origin>,
-    _turn: Arc<OwnedSemaphorePermit>,
 }
 
-/// A response's head, and what is to last as long as its body.
+/// What an exchange has until its response's body has ended.
+struct Lease {
+    busy: Busy,
+    /// The connection that it goes over, where that can be used again.
+    connection: Option<Http1>,
+    _turn: OwnedSemaphorePermit,
+}
+
+/// A response's head and what carries its body.
 struct Answered {
     response: Response<Incoming>,
-    lease: Lease,
+    connection: Option<Http1>,
+    busy: Busy,
 }
 
 impl ReverseProxy {
@@ -175,12 +186,12 @@ impl ReverseProxy {
         if let Some(asked) = &asked {
             asked.ask(&mut head.headers);
         }
-        let client = match asked {
-            None => &upstream.clients.pooled,
-            Some(_) => &upstream.clients.upgrade,
+        let over = match asked {
+            None => Over::Kept,
+            Some(_) => Over::Upgradable,
         };
-        let turn = Arc::new(upstream.enter().await?);
-        let answering = Attempts { upstream, turn }.run(client, head, body);
+        let turn = upstream.enter().await?;
+        let answering = Attempts { upstream, turn }.run(over, head, body);
         let answered = match deadline {
             None => answering.await?,
             Some(deadline) => timeout_at(deadline, answering)
@@ -192,15 +203,11 @@ impl ReverseProxy {
 
     fn finish(
         &self,
-        answered: Answered,
+        (mut response, lease): (Response<Incoming>, Lease),
         asked: Option<(Asked, Option<Allowance>)>,
         deadline: Option<Instant>,
     ) -> Result<Response<ProxyBody>, ProxyError> {
-        let Answered {
-            mut response,
-            lease,
-        } = answered;
-        let limits = lease.upstream.limits;
+        let limits = lease.busy.upstream.limits;
         let idle = limits.idle_timeout;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return checked(response, |body| ProxyBody::new(body, idle, deadline, lease));
@@ -220,19 +227,18 @@ impl ReverseProxy {
 /// The attempts of one exchange.
 struct Attempts<'a> {
     upstream: &'a Arc<Upstream>,
-    turn: Arc<OwnedSemaphorePermit>,
+    turn: OwnedSemaphorePermit,
 }
 
 impl Attempts<'_> {
     async fn run(
         self,
-        client: &HttpClient,
+        mut over: Over,
         head: Head,
         body: OutgoingBody,
-    ) -> Result<Answered, ProxyError> {
+    ) -> Result<(Response<Incoming>, Lease), ProxyError> {
         let shared = body.shared();
         let is_replayable = shared.is_none() && head.method.is_idempotent();
-        let mut client = client;
         let mut head = Some(head);
         let mut body = Some(body);
         let mut tried = 0u64;
@@ -251,7 +257,7 @@ impl Attempts<'_> {
             if error.is_some() {
                 self.upstream.metrics.retried();
             }
-            match self.attempt(client, origin, sent, now).await {
+            match self.attempt(over, origin, sent, now).await {
                 Err(failed @ ProxyError::Connect(_)) => {
                     tried |= 1 << at;
                     error = Some(failed);
@@ -259,9 +265,10 @@ impl Attempts<'_> {
                 Err(failed @ ProxyError::Disconnected(_)) if may_replay => {
                     may_replay = false;
                     error = Some(failed);
-                    client = &self.upstream.clients.fresh;
+                    over = over.anew();
                 }
-                outcome => return outcome,
+                Err(error) => return Err(error),
+                Ok(answered) => return Ok(answered.with(self.turn)),
             }
             head = kept.map(KeptHead::again);
         }
@@ -275,7 +282,7 @@ impl Attempts<'_> {
 
     async fn attempt(
         &self,
-        client: &HttpClient,
+        over: Over,
         origin: &Arc<Origin>,
         head: Head,
         body: OutgoingBody,
@@ -283,22 +290,27 @@ impl Attempts<'_> {
         let shared = body.shared();
         let mut request = Request::new(body);
         *request.method_mut() = head.method;
-        *request.uri_mut() = origin.uri(head.target)?;
+        *request.uri_mut() = head.target.into();
         *request.headers_mut() = head.headers;
         request.headers_mut().insert(HOST, origin.host().clone());
-        let lease = Lease::new(self.upstream, origin, &self.turn);
+        let busy = Busy::new(self.upstream, origin);
         let progress = shared.as_ref().map(|shared| &shared.progress);
         let limit = self.upstream.limits.response_timeout;
-        let response = head_wait::within(client.request(request), limit, progress)
+        let sending = self.upstream.client.send(origin, over, request);
+        let sent = head_wait::within(sending, limit, progress)
             .await
-            .map_err(|_| ProxyError::Timeout)
-            .and_then(|sent| sent.map_err(ProxyError::from));
-        match &response {
+            .unwrap_or(Err(ProxyError::Timeout));
+        match &sent {
             Ok(_) => origin.succeeded(),
             Err(error) if error.is_of_origin() => origin.failed(Instant::now()),
             Err(_) => {}
         }
-        response.map(|response| Answered { response, lease })
+        let (response, connection) = sent?;
+        Ok(Answered {
+            response,
+            connection,
+            busy,
+        })
     }
 }
 
@@ -334,23 +346,37 @@ fn again(shared: Option<&Arc<Shared>>) -> Option<OutgoingBody> {
     }
 }
 
-impl Lease {
-    fn new(
-        upstream: &Arc<Upstream>,
-        origin: &Arc<Origin>,
-        turn: &Arc<OwnedSemaphorePermit>,
-    ) -> Self {
+impl Answered {
+    fn with(self, turn: OwnedSemaphorePermit) -> (Response<Incoming>, Lease) {
+        let lease = Lease {
+            busy: self.busy,
+            connection: self.connection,
+            _turn: turn,
+        };
+        (self.response, lease)
+    }
+}
+
+impl Busy {
+    fn new(upstream: &Arc<Upstream>, origin: &Arc<Origin>) -> Self {
         origin.begin();
         upstream.metrics.began();
         Self {
             upstream: Arc::clone(upstream),
             origin: Arc::clone(origin),
-            _turn: Arc::clone(turn),
         }
     }
 }
 
 impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.busy.origin.pool.keep(connection);
+        }
+    }
+}
+
+impl Drop for Busy {
     fn drop(&mut self) {
         self.origin.end();
         self.upstream.metrics.ended();

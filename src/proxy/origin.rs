@@ -2,18 +2,21 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use bytes::Bytes;
 use http::{
     HeaderValue, Uri,
-    uri::{Authority, PathAndQuery, Scheme},
+    uri::{self, Authority, PathAndQuery, Scheme},
 };
 use tokio::time::Instant;
 
-use super::{ProxyError, connector::SOCKET_HOST};
+use super::{connector::SOCKET_HOST, pool::Pool};
 
 /// Failures in a row that take an origin out.
 const FAILURES: u32 = 3;
@@ -26,9 +29,10 @@ const LONGEST_REST: Duration = Duration::from_secs(30);
 pub(super) struct Origin {
     /// As it was written.
     url: String,
-    scheme: Scheme,
-    authority: Authority,
+    /// With `/` as its path.
+    base: Uri,
     host: HeaderValue,
+    pub(super) pool: Arc<Pool>,
     in_flight: AtomicUsize,
     health: Health,
 }
@@ -44,9 +48,13 @@ struct Health {
 
 impl Origin {
     /// Reads `http(s)://host[:port]` or `unix:/path`; a socket's path goes to `sockets`.
-    pub(super) fn parse(url: &str, sockets: &mut Vec<PathBuf>) -> Option<Self> {
+    pub(super) fn parse(
+        url: &str,
+        keep_alive: Duration,
+        sockets: &mut Vec<PathBuf>,
+    ) -> Option<Self> {
         if let Some(path) = url.strip_prefix("unix:") {
-            return Self::socket(url, path, sockets);
+            return Self::socket(url, path, keep_alive, sockets);
         }
         let parts = url.parse::<Uri>().ok()?.into_parts();
         let (scheme, authority) = parts.scheme.zip(parts.authority)?;
@@ -66,25 +74,39 @@ impl Origin {
             _ => authority.as_str(),
         };
         let host = HeaderValue::from_maybe_shared(Bytes::copy_from_slice(host.as_bytes())).ok()?;
-        Some(Self::new(url, scheme, authority, host))
+        Self::new(url, (scheme, authority), host, keep_alive)
     }
 
-    fn socket(url: &str, path: &str, sockets: &mut Vec<PathBuf>) -> Option<Self> {
+    fn socket(
+        url: &str,
+        path: &str,
+        keep_alive: Duration,
+        sockets: &mut Vec<PathBuf>,
+    ) -> Option<Self> {
         if !Path::new(path).is_absolute() {
             return None;
         }
         let authority = format!("{}{SOCKET_HOST}", sockets.len()).parse().ok()?;
         sockets.push(path.into());
         let host = HeaderValue::from_static("localhost");
-        Some(Self::new(url, Scheme::HTTP, authority, host))
+        Self::new(url, (Scheme::HTTP, authority), host, keep_alive)
     }
 
-    fn new(url: &str, scheme: Scheme, authority: Authority, host: HeaderValue) -> Self {
-        Self {
+    fn new(
+        url: &str,
+        (scheme, authority): (Scheme, Authority),
+        host: HeaderValue,
+        keep_alive: Duration,
+    ) -> Option<Self> {
+        let mut base = uri::Parts::default();
+        base.scheme = Some(scheme);
+        base.authority = Some(authority);
+        base.path_and_query = Some(PathAndQuery::from_static("/"));
+        Some(Self {
             url: url.to_owned(),
-            scheme,
-            authority,
+            base: Uri::from_parts(base).ok()?,
             host,
+            pool: Arc::new(Pool::new(keep_alive)),
             in_flight: AtomicUsize::new(0),
             health: Health {
                 made: Instant::now(),
@@ -92,7 +114,7 @@ impl Origin {
                 out_until: AtomicU64::new(0),
                 check_failed: AtomicBool::new(false),
             },
-        }
+        })
     }
 
     pub(super) fn url(&self) -> &str {
@@ -100,7 +122,7 @@ impl Origin {
     }
 
     pub(super) fn is_tls(&self) -> bool {
-        self.scheme == Scheme::HTTPS
+        self.base.scheme() == Some(&Scheme::HTTPS)
     }
 
     /// Returns the `Host` that this origin expects.
@@ -108,12 +130,16 @@ impl Origin {
         &self.host
     }
 
-    pub(super) fn uri(&self, target: PathAndQuery) -> Result<Uri, ProxyError> {
-        let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(self.scheme.clone());
-        parts.authority = Some(self.authority.clone());
-        parts.path_and_query = Some(target);
-        Uri::from_parts(parts).map_err(|_| ProxyError::Target)
+    /// Returns where it is connected to.
+    pub(super) fn base(&self) -> &Uri {
+        &self.base
+    }
+
+    /// Returns a target as HTTP/2 sends it: with scheme and authority.
+    pub(super) fn absolute(&self, target: &Uri) -> Uri {
+        let mut parts = self.base.clone().into_parts();
+        parts.path_and_query = target.path_and_query().cloned().or(parts.path_and_query);
+        Uri::from_parts(parts).unwrap_or_else(|_| target.clone())
     }
 
     pub(super) fn in_flight(&self) -> usize {
@@ -179,7 +205,7 @@ mod tests {
     use super::*;
 
     fn origin(url: &str) -> Option<Origin> {
-        Origin::parse(url, &mut Vec::new())
+        Origin::parse(url, Duration::from_secs(4), &mut Vec::new())
     }
 
     #[test]

@@ -10,25 +10,19 @@ use std::{
 };
 
 use aws_lc_rs::digest::{Digest, SHA256, digest};
-use hyper_util::{
-    client::legacy::Client,
-    rt::{TokioExecutor, TokioTimer},
-};
 use secrecy::ExposeSecret;
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use super::{
     ProxyError,
-    body::OutgoingBody,
-    connector::{Connector, Protocol, UpstreamTls, UpstreamTlsError},
+    client::Client,
+    connector::{Protocol, UpstreamTls, UpstreamTlsError},
     gate::Gate,
     health::HealthCheck,
     origin::Origin,
 };
 use crate::telemetry::upstreams::UpstreamMetrics;
 
-/// What is read ahead of an HTTP/1 answer, its head included: hyper's own 400 KiB are held twice for each slow reader.
-const H1_BUFFER: usize = 128 * 1024;
 /// The most origins of one upstream.
 const MOST_ORIGINS: usize = 64;
 
@@ -103,25 +97,13 @@ impl Default for UpstreamLimits {
 pub(crate) struct Upstream {
     name: String,
     pub(super) origins: Vec<Arc<Origin>>,
-    pub(super) clients: Clients,
+    pub(super) client: Client,
     pub(super) limits: UpstreamLimits,
     pub(super) health: Option<HealthCheck>,
     pub(super) metrics: Arc<UpstreamMetrics>,
     gate: Gate,
     turn: AtomicUsize,
     pub(super) is_watched: AtomicBool,
-}
-
-pub(super) type HttpClient = Client<Connector, OutgoingBody>;
-
-/// The connections to one upstream.
-#[derive(Clone, Debug)]
-pub(super) struct Clients {
-    pub(super) pooled: HttpClient,
-    /// Keeps no connection, so that a retry never meets another stale one.
-    pub(super) fresh: HttpClient,
-    /// HTTP/1.1 whatever the others speak: nothing else can be upgraded.
-    pub(super) upgrade: HttpClient,
 }
 
 /// Why an upstream cannot be one.
@@ -163,7 +145,7 @@ impl Upstream {
     ///
     /// An [`UpstreamError`] naming the URL or what of TLS cannot be used.
     pub(crate) fn new(config: UpstreamConfig) -> Result<Self, UpstreamError> {
-        let name = config.name;
+        let name = config.name.clone();
         if config.urls.is_empty() {
             return Err(UpstreamError::NoUrl(name));
         }
@@ -173,17 +155,17 @@ impl Upstream {
         let mut sockets = Vec::new();
         let mut origins = Vec::new();
         for url in &config.urls {
-            let origin = origin(&name, url, config.protocol, &mut sockets)?;
+            let origin = origin(&config, url, &mut sockets)?;
             origins.push(Arc::new(origin));
         }
         let limits = config.limits;
-        let clients = Clients::new(&config.tls, config.protocol, sockets, &limits)
+        let client = Client::new(&config.tls, config.protocol, sockets, &limits)
             .map_err(|error| UpstreamError::Tls(name.clone(), error))?;
         Ok(Self {
             metrics: Arc::new(UpstreamMetrics::new(&name)),
             name,
             origins,
-            clients,
+            client,
             limits,
             health: config.health,
             gate: Gate::new(
@@ -240,66 +222,27 @@ impl Upstream {
 }
 
 fn origin(
-    name: &str,
+    config: &UpstreamConfig,
     url: &str,
-    protocol: Protocol,
     sockets: &mut Vec<PathBuf>,
 ) -> Result<Origin, UpstreamError> {
     // A password may stand before the `@`.
     let shown = || url.rsplit('@').next().unwrap_or_default().to_owned();
-    let origin = Origin::parse(url, sockets).ok_or_else(|| UpstreamError::Url {
-        name: name.to_owned(),
+    let origin = Origin::parse(url, config.limits.keep_alive, sockets);
+    let origin = origin.ok_or_else(|| UpstreamError::Url {
+        name: config.name.clone(),
         url: shown(),
     })?;
-    let mismatch = match protocol {
+    let mismatch = match config.protocol {
         Protocol::H2 if !origin.is_tls() => "h2",
         Protocol::H2c if origin.is_tls() => "h2c",
         _ => return Ok(origin),
     };
     Err(UpstreamError::Protocol {
-        name: name.to_owned(),
+        name: config.name.clone(),
         protocol: mismatch,
         url: shown(),
     })
-}
-
-impl Clients {
-    fn new(
-        tls: &UpstreamTls,
-        protocol: Protocol,
-        sockets: Vec<PathBuf>,
-        limits: &UpstreamLimits,
-    ) -> Result<Self, UpstreamTlsError> {
-        let sockets: Arc<[PathBuf]> = sockets.into();
-        let connector =
-            |protocol| Connector::new(tls, protocol, Arc::clone(&sockets), limits.connect_timeout);
-        let mut builder = Client::builder(TokioExecutor::new());
-        builder
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            .pool_idle_timeout(limits.keep_alive)
-            .pool_max_idle_per_host(512)
-            // Also what a slow reader has held for it.
-            .http1_max_buf_size(H1_BUFFER)
-            .set_host(false);
-        let upgrade = builder.build(connector(Protocol::Http1)?);
-        builder
-            .http2_only(matches!(protocol, Protocol::H2 | Protocol::H2c))
-            // h2 takes many small frames in a small window for an attack.
-            .http2_initial_connection_window_size(4 * 1024 * 1024)
-            .http2_initial_stream_window_size(512 * 1024)
-            .http2_keep_alive_interval(Duration::from_secs(20))
-            .http2_keep_alive_timeout(Duration::from_secs(10));
-        let pooled = builder.build(connector(protocol)?);
-        let fresh = builder
-            .pool_max_idle_per_host(0)
-            .build(connector(protocol)?);
-        Ok(Self {
-            pooled,
-            fresh,
-            upgrade,
-        })
-    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
+mod connections;
 mod support;
 
 use http_body::Frame;
 use http_body_util::{BodyExt, Empty, Full};
 
 use super::*;
-use std::time::Duration;
+use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
 use support::{
     HANG_UP, OK, RawUpstream, SILENCE, config, fed_body, nobody, parts, proxy, upstream,
