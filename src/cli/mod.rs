@@ -14,6 +14,7 @@ mod dev;
 mod explain;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
+mod huge_pages;
 mod runtime;
 mod sandbox;
 mod schema;
@@ -70,6 +71,9 @@ pub fn main() -> ExitCode {
     if let Err(error) = logs::init(cli.log_format) {
         eprintln!("error: {error}");
         return ExitCode::from(BAD_USAGE);
+    }
+    if matches!(cli.command, Command::Serve(_)) {
+        huge_pages::ask_for();
     }
     if let Err(error) = trace::init() {
         eprintln!("error: {error}");

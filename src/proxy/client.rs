@@ -206,7 +206,6 @@ async fn send_over(
                 .map_err(Failed::from)
             {
                 Err(Failed::Unsent(error, mut request)) => {
-                    origin.pool.stop_sharing();
                     *request.uri_mut() = target;
                     Err(Failed::Unsent(error, request))
                 }

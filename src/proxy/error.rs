@@ -99,6 +99,7 @@ impl From<hyper::Error> for ProxyError {
             || error.is_closed()
             || error.is_incomplete_message()
             || is_broken(&error)
+            || is_not_taken(&error)
         {
             Self::Disconnected(error.into())
         } else {
@@ -109,6 +110,14 @@ impl From<hyper::Error> for ProxyError {
 
 fn is_broken(error: &hyper::Error) -> bool {
     source::<io::Error>(error).is_some() && !error.is_parse()
+}
+
+/// Tells whether an HTTP/2 upstream is leaving or took nothing of the request (RFC 9113 §6.8 and §8.7).
+fn is_not_taken(error: &hyper::Error) -> bool {
+    source::<h2::Error>(error).is_some_and(|error| {
+        error.is_go_away() && error.is_remote()
+            || error.reason() == Some(h2::Reason::REFUSED_STREAM)
+    })
 }
 
 fn source<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {

@@ -8,6 +8,7 @@ mod gate;
 mod head_wait;
 mod health;
 mod hop_by_hop;
+mod kept_head;
 mod origin;
 mod pool;
 mod trailers;
@@ -37,6 +38,7 @@ use client::Over;
 pub(crate) use connector::{Protocol, UpstreamTls};
 pub(crate) use error::ProxyError;
 pub(crate) use health::HealthCheck;
+use kept_head::KeptHead;
 use origin::Origin;
 use pool::Http1;
 use tunnel::Asked;
@@ -86,13 +88,6 @@ struct Head {
     method: Method,
     target: PathAndQuery,
     headers: HeaderMap,
-}
-
-/// A copy of a head, for another attempt: its fields in a row, since a map is dearer to copy and seldom needed again.
-struct KeptHead {
-    method: Method,
-    target: PathAndQuery,
-    fields: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// An attempt under way: counted at its origin until this is dropped.
@@ -270,7 +265,7 @@ impl Attempts<'_> {
                 Err(error) => return Err(error),
                 Ok(answered) => return Ok(answered.with(self.turn)),
             }
-            head = kept.map(KeptHead::again);
+            head = kept.and_then(KeptHead::again);
         }
         Err(error.unwrap_or(ProxyError::Target))
     }
@@ -311,31 +306,6 @@ impl Attempts<'_> {
             connection,
             busy,
         })
-    }
-}
-
-impl KeptHead {
-    fn of(head: &Head) -> Self {
-        let fields = head.headers.iter();
-        Self {
-            method: head.method.clone(),
-            target: head.target.clone(),
-            fields: fields
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect(),
-        }
-    }
-
-    fn again(self) -> Head {
-        let mut headers = HeaderMap::with_capacity(self.fields.len());
-        for (name, value) in self.fields {
-            headers.append(name, value);
-        }
-        Head {
-            method: self.method,
-            target: self.target,
-            headers,
-        }
     }
 }
 

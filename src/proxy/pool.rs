@@ -112,11 +112,6 @@ impl Pool {
         self.sweep_on(&mut kept);
     }
 
-    /// Lets go of the HTTP/2 connection; what is under way on it goes on.
-    pub(super) fn stop_sharing(&self) {
-        self.kept().shared = None;
-    }
-
     fn sweep_on(self: &Arc<Self>, kept: &mut Kept) {
         if !kept.is_swept {
             kept.is_swept = spawn(sweep(Arc::downgrade(self)));
