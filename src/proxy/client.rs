@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use super::{
     ProxyError,
     body::OutgoingBody,
-    connector::{Connector, Io, Protocol, UpstreamTls, UpstreamTlsError},
+    connector::{Connector, Protocol, UpstreamTls, UpstreamTlsError},
     origin::Origin,
     pool::{Connection, Http1},
     upstream::UpstreamLimits,
@@ -136,7 +136,8 @@ impl Client {
 
     async fn open(&self, origin: &Origin, over: Over) -> Result<Connection, ProxyError> {
         let pool = &origin.pool;
-        if over != Over::Kept || !(self.is_always_h2 || pool.is_shared()) {
+        let is_shared = self.is_always_h2 || pool.is_shared.load(Ordering::Relaxed);
+        if over != Over::Kept || !is_shared {
             return self.connect(origin, over).await;
         }
         let failures = pool.failures.load(Ordering::Relaxed);
@@ -169,18 +170,14 @@ impl Client {
         }
         let is_h2 = self.is_always_h2 || io.is_h2();
         origin.pool.is_shared.store(is_h2, Ordering::Relaxed);
-        if !is_h2 {
-            return self.start_h1(io).await;
+        if is_h2 {
+            let (opened, connection) = self.h2.handshake(io).await?;
+            run(connection);
+            if over == Over::Kept {
+                origin.pool.share(opened.clone());
+            }
+            return Ok(Connection::Http2(opened));
         }
-        let (opened, connection) = self.h2.handshake(io).await?;
-        run(connection);
-        if over == Over::Kept {
-            origin.pool.share(opened.clone());
-        }
-        Ok(Connection::Http2(opened))
-    }
-
-    async fn start_h1(&self, io: Io) -> Result<Connection, ProxyError> {
         let (opened, connection) = self.h1.handshake(io).await?;
         run(connection);
         Ok(Connection::Http1(opened))
