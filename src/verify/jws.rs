@@ -161,6 +161,10 @@ mod tests {
             refusal(&"a".repeat(MAX_TOKEN_LEN + 1)),
             Some(Malformed::TooLong)
         );
+        assert_eq!(
+            refusal(&"a".repeat(MAX_TOKEN_LEN)),
+            Some(Malformed::Segments)
+        );
     }
 
     #[test]
@@ -186,6 +190,8 @@ mod tests {
             refusal(&token(&long, "{}", b"x")),
             Some(Malformed::Parameter("kid"))
         );
+        let longest = format!(r#"{{"kid":"{}"}}"#, "k".repeat(MAX_KEY_ID_LEN));
+        assert_eq!(refusal(&token(&longest, "{}", b"x")), None);
     }
 
     proptest! {

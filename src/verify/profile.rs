@@ -225,6 +225,16 @@ mod tests {
     }
 
     #[test]
+    fn a_profile_is_what_it_was_given() {
+        let (skew, lifetime) = (MAX_CLOCK_SKEW, Duration::from_secs(7));
+        let profile = profile().clock_skew(skew).unwrap();
+        let profile = profile.max_token_lifetime(lifetime).unwrap();
+        assert_eq!(profile.issuer(), "https://clerk.example.com");
+        assert_eq!(profile.accepted_skew(), skew);
+        assert_eq!(profile.longest_lifetime(), lifetime);
+    }
+
+    #[test]
     fn an_empty_list_of_parties_is_refused() {
         assert_eq!(
             profile().authorized_parties([] as [&str; 0]),

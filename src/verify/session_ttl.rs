@@ -67,6 +67,7 @@ mod tests {
             (16, 0.5, Stretch::Over),
             (24, 0.56, Stretch::Serve),
             (26, 0.56, Stretch::Refresh),
+            (25, 0.5625, Stretch::Refresh),
             (34, 0.625, Stretch::Serve),
             (36, 0.625, Stretch::Refresh),
             (54, 0.75, Stretch::Serve),
@@ -76,6 +77,18 @@ mod tests {
             let judged = ttl.judge(Duration::from_secs(unseen), pressure);
             assert_eq!(judged, expected, "{unseen} s at {pressure}");
         }
+    }
+
+    #[test]
+    fn an_answer_is_kept_for_longer_only_where_its_time_stretches() {
+        let kept = |longest| {
+            let usual = Duration::from_secs(15);
+            let longest = Duration::from_secs(longest);
+            SessionTtl { usual, longest }.longest_kept()
+        };
+        assert_eq!((kept(10), kept(15)), (Duration::ZERO, Duration::ZERO));
+        assert_eq!(kept(16), LONGEST_UNASKED);
+        assert_eq!(kept(100_000), Duration::from_secs(100_000));
     }
 
     #[test]

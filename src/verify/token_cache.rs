@@ -192,3 +192,74 @@ impl fmt::Debug for TokenCache {
         f.debug_struct("TokenCache").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::SessionData;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_000);
+
+    fn session() -> Session {
+        Session::new(SessionData {
+            expires_at: NOW.plus(Duration::from_secs(50)),
+            ..SessionData::plain()
+        })
+    }
+
+    #[test]
+    fn a_token_is_found_for_its_profile_and_the_keys_that_proved_it() {
+        let cache = TokenCache::new(10);
+        let proven = cache.put(0, "a.b.c", session(), 7, NOW);
+        for (profile, token, generation, is_found) in [
+            (0, "a.b.c", 7, true),
+            (0, "a.b.c", 8, false),
+            (1, "a.b.c", 7, false),
+            (0, "a.b.d", 7, false),
+        ] {
+            // More than once: then a thread has it at hand.
+            for _ in 0..3 {
+                let found = cache.get(profile, token.as_bytes(), generation);
+                let found = found.is_some_and(|found| Arc::ptr_eq(&found, &proven));
+                assert_eq!(found, is_found, "{profile} {token} {generation}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_is_meant_by_its_own_profile_and_whole_token() {
+        let key = TokenKey {
+            profile: 1,
+            token: "a.b.c".into(),
+        };
+        for (profile, token, is_meant) in [
+            (1, "a.b.c", true),
+            (0, "a.b.c", false),
+            (1, "a.b.d", false),
+            (1, "a.b.", false),
+        ] {
+            let token = token.as_bytes();
+            let query = TokenQuery { profile, token };
+            assert_eq!(query.equivalent(&key), is_meant, "{profile} {token:?}");
+        }
+    }
+
+    #[test]
+    fn a_profile_has_one_number_and_another_profile_another() {
+        let cache = TokenCache::new(10);
+        let [one, two] = ["https://a.example.com", "https://b.example.com"]
+            .map(|issuer| TokenProfile::new(issuer).unwrap());
+        let number = |profile| cache.number(profile, VerifyMode::Networkless);
+        assert_eq!((number(&one), number(&two), number(&one)), (0, 1, 0));
+    }
+
+    #[test]
+    fn what_is_proven_is_kept_for_a_minute_past_its_end() {
+        let cache = TokenCache::new(10);
+        let proven = cache.put(0, "a.b.c", session(), 7, NOW);
+        let life = Some(Duration::from_secs(110));
+        let (key, at) = (&proven.key, Instant::now());
+        assert_eq!(ByExpiry.expire_after_create(key, &proven, at), life);
+        assert_eq!(ByExpiry.expire_after_update(key, &proven, at, None), life);
+    }
+}

@@ -193,6 +193,15 @@ fn what_is_no_jwks_is_refused() {
 }
 
 #[test]
+fn a_jwks_at_its_limits_is_read() {
+    let most: Vec<_> = (0..64).map(|n| OURS.jwk(&format!("ins_{n}"))).collect();
+    assert_eq!(jwks(&most).unwrap().skipped(), 0);
+    let mut largest = json!({ "keys": [OURS.jwk("ins_1")] }).to_string();
+    largest.push_str(&" ".repeat(64 * 1024 - largest.len()));
+    assert!(KeySet::from_jwks(largest.as_bytes()).is_ok());
+}
+
+#[test]
 fn keys_do_not_show_themselves() {
     let set = jwks(&[OURS.jwk("ins_1")]).unwrap();
     assert_eq!(
