@@ -138,16 +138,46 @@ mod tests {
         assert_eq!(found(Method::OPTIONS, &[origin, bad]), None);
     }
 
-    #[test]
-    fn an_origin_is_allowed_byte_for_byte() {
-        let cors = Cors {
+    fn cors(preflight: Preflight) -> Cors {
+        Cors {
             origins: vec![HeaderValue::from_static("https://a.test")],
             methods: HeaderValue::from_static("GET"),
             headers: HeaderValue::from_static("authorization"),
             credentials: None,
             max_age: None,
-            preflight: Preflight::Answer,
-        };
+            preflight,
+        }
+    }
+
+    #[test]
+    fn an_upstreams_word_on_cors_counts_only_where_it_answers_preflights() {
+        let theirs = ("access-control-allow-origin", "*");
+        let origin = HeaderValue::from_static("https://a.test");
+        for (preflight, origin, allowed) in [
+            (Preflight::Answer, Some(&origin), Some("https://a.test")),
+            (Preflight::Answer, None, None),
+            (Preflight::Pass, Some(&origin), Some("*")),
+        ] {
+            let mut answer = headers(&[theirs]);
+            cors(preflight).mark_answer(origin, &mut answer);
+            let found = answer.get(ACCESS_CONTROL_ALLOW_ORIGIN);
+            assert_eq!(found.map(HeaderValue::as_bytes), allowed.map(str::as_bytes));
+        }
+    }
+
+    #[test]
+    fn a_page_may_read_why_it_was_refused() {
+        let origin = HeaderValue::from_static("https://a.test");
+        let mut answer = HeaderMap::new();
+        cors(Preflight::Pass).mark_own(Some(&origin), &mut answer);
+        assert_eq!(answer[ACCESS_CONTROL_ALLOW_ORIGIN], origin);
+        assert_eq!(answer[VARY], "origin");
+        assert!(answer.contains_key(ACCESS_CONTROL_EXPOSE_HEADERS));
+    }
+
+    #[test]
+    fn an_origin_is_allowed_byte_for_byte() {
+        let cors = cors(Preflight::Answer);
         for (origin, allowed) in [
             ("https://a.test", true),
             ("https://A.test", false),

@@ -174,4 +174,38 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_page_of_another_site_is_told_by_any_line_of_sec_fetch_site() {
+        for (sites, passes) in [
+            (&[][..], true),
+            (&["same-site"], true),
+            (&["none"], true),
+            (&["cross-site"], false),
+            (&["same-origin", "cross-site"], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for site in sites {
+                headers.append(SEC_FETCH_SITE, HeaderValue::from_static(site));
+            }
+            assert_eq!(refuse_other_sites(&headers).is_ok(), passes, "{sites:?}");
+        }
+    }
+
+    #[test]
+    fn what_may_change_something_is_judged() {
+        let mut upgrade = HeaderMap::new();
+        upgrade.insert("upgrade", HeaderValue::from_static("websocket"));
+        for (method, is_judged) in [
+            (Method::GET, false),
+            (Method::HEAD, false),
+            (Method::OPTIONS, false),
+            (Method::POST, true),
+            (Method::DELETE, true),
+        ] {
+            let concerns = SameSite::concerns(&method, &HeaderMap::new());
+            assert_eq!(concerns, is_judged, "{method}");
+            assert!(SameSite::concerns(&method, &upgrade), "{method}");
+        }
+    }
 }
