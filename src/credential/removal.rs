@@ -150,6 +150,7 @@ mod tests {
             ("__session=t,a=1; b=2", Some("b=2")),
             ("__session=t", None),
             (" __session = t ;; ", None),
+            (" ;; ", Some(" ;; ")),
             (
                 "__session_x=1; __refresh_x=2; __client=3; __client_uat=4; __client_uat_x=5; __clerk_db_jwt=6",
                 None,

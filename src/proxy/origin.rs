@@ -139,6 +139,7 @@ impl Origin {
     pub(super) fn absolute(&self, target: &Uri) -> Uri {
         let mut parts = self.base.clone().into_parts();
         parts.path_and_query = target.path_and_query().cloned().or(parts.path_and_query);
+        // There are all three parts, which make a URI.
         Uri::from_parts(parts).unwrap_or_else(|_| target.clone())
     }
 
