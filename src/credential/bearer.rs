@@ -20,6 +20,10 @@ pub(super) fn extract(headers: &HeaderMap) -> Result<Option<Credential<'_>>, Cre
         return Err(CredentialError::Several);
     }
     let value = value.as_bytes().trim_ascii();
+    // As nearly everyone spells it.
+    if let Some(token) = value.strip_prefix(b"Bearer ") {
+        return Ok(Some(presented(token)));
+    }
     let (scheme, rest) = value.split_at(SCHEME.len().min(value.len()));
     let is_longer_word = rest
         .first()
@@ -30,13 +34,17 @@ pub(super) fn extract(headers: &HeaderMap) -> Result<Option<Credential<'_>>, Cre
     let token = rest
         .strip_prefix(b" ")
         .ok_or(CredentialError::MalformedBearer)?;
-    Ok(Some(Credential::SessionToken {
+    Ok(Some(presented(token)))
+}
+
+fn presented(bytes: &[u8]) -> Credential<'_> {
+    Credential::SessionToken {
         token: PresentedToken {
-            bytes: token,
+            bytes,
             carrier: Carrier::Bearer,
         },
         client_uat: None,
-    }))
+    }
 }
 
 /// Reads what follows the scheme.

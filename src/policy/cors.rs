@@ -57,9 +57,11 @@ pub(crate) enum Preflight {
 
 /// Returns the method that a preflight asks for; `None` where the request is none.
 pub(crate) fn preflight_for(method: &Method, headers: &HeaderMap) -> Option<Method> {
-    let asks = method == Method::OPTIONS && headers.contains_key(ORIGIN);
+    if method != Method::OPTIONS || !headers.contains_key(ORIGIN) {
+        return None;
+    }
     let mut wanted = headers.get_all(ACCESS_CONTROL_REQUEST_METHOD).iter();
-    let only = wanted.next().filter(|_| asks && wanted.next().is_none())?;
+    let only = wanted.next().filter(|_| wanted.next().is_none())?;
     Method::from_bytes(only.as_bytes()).ok()
 }
 

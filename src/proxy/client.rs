@@ -12,6 +12,7 @@ use hyper::{
     client::conn::{TrySendError, http1, http2},
 };
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::time::Instant;
 
 use super::{
     ProxyError,
@@ -119,9 +120,10 @@ impl Client {
         origin: &Origin,
         over: Over,
         mut request: Request<OutgoingBody>,
+        now: Instant,
     ) -> Result<Sent, ProxyError> {
         while over == Over::Kept
-            && let Some(kept) = origin.pool.take()
+            && let Some(kept) = origin.pool.take(now)
         {
             match send_over(kept, origin, request).await {
                 Err(Failed::Unsent(_, unsent)) => request = *unsent,
@@ -142,7 +144,7 @@ impl Client {
         }
         let failures = pool.failures.load(Ordering::Relaxed);
         let _opening = pool.opening.lock().await;
-        if let Some(opened) = pool.take() {
+        if let Some(opened) = pool.take(Instant::now()) {
             return Ok(opened);
         }
         // Who waits for an attempt shares its end: one after the other would wait for ever.

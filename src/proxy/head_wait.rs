@@ -1,7 +1,7 @@
 //! Waits for a response's head without counting the time in which the request was still being sent.
 
 use std::{
-    pin::pin,
+    pin::Pin,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
@@ -34,18 +34,17 @@ impl Progress {
     }
 }
 
-/// Awaits `future` for `limit`, counted anew from each movement of the body.
+/// Awaits `future` for `limit` from `now` on, counted anew from each movement of the body.
 ///
 /// # Errors
 ///
 /// [`Elapsed`] where neither ended nor moved for so long.
 pub(super) async fn within<F: Future>(
-    future: F,
-    limit: Duration,
+    mut future: Pin<&mut F>,
+    (now, limit): (Instant, Duration),
     progress: Option<&Progress>,
 ) -> Result<F::Output, Elapsed> {
-    let mut future = pin!(future);
-    let mut deadline = Instant::now() + limit;
+    let mut deadline = now + limit;
     loop {
         let elapsed = match timeout_at(deadline, future.as_mut()).await {
             Ok(output) => return Ok(output),
@@ -58,6 +57,8 @@ pub(super) async fn within<F: Future>(
 
 #[cfg(test)]
 mod tests {
+    use std::{future::pending, pin::pin};
+
     use super::*;
 
     const LIMIT: Duration = Duration::from_secs(10);
@@ -66,7 +67,7 @@ mod tests {
     async fn silence_is_cut_at_the_limit() {
         let start = Instant::now();
         assert!(
-            within(std::future::pending::<()>(), LIMIT, None)
+            within(pin!(pending::<()>()), (start, LIMIT), None)
                 .await
                 .is_err()
         );
@@ -82,9 +83,13 @@ mod tests {
                 tokio::time::sleep(Duration::from_secs(8)).await;
                 progress.note();
             }
-            std::future::pending::<()>().await;
+            pending::<()>().await;
         };
-        assert!(within(upload, LIMIT, Some(&progress)).await.is_err());
+        assert!(
+            within(pin!(upload), (start, LIMIT), Some(&progress))
+                .await
+                .is_err()
+        );
         assert_eq!(start.elapsed().as_secs(), 50);
     }
 }

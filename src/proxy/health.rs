@@ -10,7 +10,7 @@ use http::{
     header::{HOST, USER_AGENT},
     uri::PathAndQuery,
 };
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::{Upstream, body::OutgoingBody, client::Over, origin::Origin};
 
@@ -70,7 +70,9 @@ async fn is_well(upstream: &Upstream, origin: &Origin, check: &HealthCheck) -> b
     headers.insert(HOST, origin.host().clone());
     let agent = http::HeaderValue::from_static("clerk-gateway-health");
     headers.insert(USER_AGENT, agent);
-    let sent = upstream.client.send(origin, Over::New, request);
+    let sent = upstream
+        .client
+        .send(origin, Over::New, request, Instant::now());
     match timeout(check.timeout, sent).await {
         Ok(Ok((response, _))) => {
             response.status().is_success() || response.status().is_redirection()

@@ -31,6 +31,13 @@ static HOP_BY_HOP: [HeaderName; 8] = [
 /// A name that says who is asking, or that the gateway sets, is not removed: a client could undo the gateway's work.
 /// `TE: trailers` stays, since gRPC asks for it. `Expect` was answered by the gateway's own server.
 pub(crate) fn strip_request(headers: &mut HeaderMap, managed: &ManagedNames) {
+    // Mostly there is none, and few headers are looked at sooner than each of these is looked up.
+    if !headers
+        .keys()
+        .any(|name| is_hop_by_hop(name) || *name == EXPECT)
+    {
+        return;
+    }
     let wants_trailers = lists(headers, &TE, "trailers");
     remove_named(headers, |name| is_protected(name) || managed.contains(name));
     remove_all(headers);
@@ -45,6 +52,9 @@ pub(crate) fn strip_request(headers: &mut HeaderMap, managed: &ManagedNames) {
 
 /// Removes a response's hop-by-hop headers, and what its `Connection` lines name.
 pub(super) fn strip_response(headers: &mut HeaderMap) {
+    if !headers.keys().any(is_hop_by_hop) {
+        return;
+    }
     remove_named(headers, |_| false);
     remove_all(headers);
     trailers::retain_announced(headers, trailers::is_allowed);
@@ -62,15 +72,18 @@ pub(super) fn is_protected(name: &HeaderName) -> bool {
 }
 
 pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
-    HOP_BY_HOP.contains(name) || *name == TRAILER
+    // Most others are told from these by their first letter.
+    let first = name.as_str().as_bytes().first();
+    matches!(first, Some(b'c' | b'k' | b'p' | b't' | b'u'))
+        && (HOP_BY_HOP.contains(name) || *name == TRAILER)
 }
 
 fn remove_all(headers: &mut HeaderMap) {
-    // Mostly there is none, and few headers are looked at sooner than each of these is looked up.
-    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
-        return;
-    }
-    for name in &HOP_BY_HOP {
+    let found = |headers: &HeaderMap| {
+        let ends_here = |name: &&HeaderName| **name != TRAILER && is_hop_by_hop(name);
+        headers.keys().find(ends_here).cloned()
+    };
+    while let Some(name) = found(headers) {
         headers.remove(name);
     }
 }

@@ -15,7 +15,7 @@ mod trailers;
 mod tunnel;
 mod upstream;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use http::{
@@ -90,6 +90,13 @@ struct Head {
     headers: HeaderMap,
 }
 
+/// A request as it goes out.
+struct Outgoing {
+    head: Head,
+    body: OutgoingBody,
+    asked: Option<Asked>,
+}
+
 /// An attempt under way: counted at its origin until this is dropped.
 struct Busy {
     upstream: Arc<Upstream>,
@@ -119,7 +126,7 @@ impl ReverseProxy {
 
     /// Sends a request to an upstream and returns its response, both bodies streaming.
     ///
-    /// The path and query of `parts.uri` go out byte for byte; `Host` becomes the upstream's own authority (the one
+    /// The headers and a wish for an upgrade are taken out of `parts`. The path and query of `parts.uri` go out byte for byte; `Host` becomes the upstream's own authority (the one
     /// that the client asked for belongs into `X-Forwarded-Host`). What no upstream has seen is tried on the
     /// upstream's other URLs where one cannot be connected to. Requests without a body whose method is idempotent are
     /// tried once more on a new connection where the connection ends before a response. Dropping the future or the
@@ -131,33 +138,39 @@ impl ReverseProxy {
     /// # Errors
     ///
     /// A [`ProxyError`] where there is no response that can be passed on.
-    pub(crate) async fn send<B>(
-        &self,
-        upstream: &Arc<Upstream>,
-        parts: Parts,
+    pub(crate) fn send<'a, B>(
+        &'a self,
+        upstream: &'a Arc<Upstream>,
+        parts: &mut Parts,
         body: B,
         (limits, allowance): (BodyLimits, Option<Allowance>),
-    ) -> Result<Response<ProxyBody>, ProxyError>
+    ) -> impl Future<Output = Result<Response<ProxyBody>, ProxyError>> + Send + use<'a, B>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let exchange = self.exchange(upstream, parts, body, (limits, allowance));
-        let sent = exchange.await;
-        match &sent {
-            Ok(_) => upstream.metrics.answered(),
-            Err(error) => upstream.metrics.failed(error.slug()),
+        // Not in the future, which would hold what was before as well as what goes out.
+        let outgoing = self.outgoing(parts, body, limits);
+        async move {
+            let sent = match outgoing {
+                Ok(outgoing) => self.exchange(upstream, outgoing, allowance).await,
+                Err(error) => Err(error),
+            };
+            match &sent {
+                Ok(_) => upstream.metrics.answered(),
+                Err(error) => upstream.metrics.failed(error.slug()),
+            }
+            sent
         }
-        sent
     }
 
-    async fn exchange<B>(
+    /// Makes of a request what goes out.
+    fn outgoing<B>(
         &self,
-        upstream: &Arc<Upstream>,
-        mut parts: Parts,
+        parts: &mut Parts,
         body: B,
-        (limits, allowance): (BodyLimits, Option<Allowance>),
-    ) -> Result<Response<ProxyBody>, ProxyError>
+        limits: BodyLimits,
+    ) -> Result<Outgoing, ProxyError>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -166,14 +179,12 @@ impl ReverseProxy {
         if limits.max_bytes.is_some_and(|most| least > most) {
             return Err(ProxyError::BodyTooLarge);
         }
-        let deadline = upstream.limits.total_timeout;
-        let deadline = deadline.map(|limit| Instant::now() + limit);
-        let asked = Asked::take(&mut parts);
+        let asked = Asked::take(parts);
         let target = parts.uri.path_and_query().ok_or(ProxyError::Target)?;
         let mut head = Head {
             target: target.clone(),
-            method: parts.method,
-            headers: parts.headers,
+            method: parts.method.clone(),
+            headers: std::mem::take(&mut parts.headers),
         };
         hop_by_hop::strip_request(&mut head.headers, &self.managed);
         let body = OutgoingBody::new(body, &self.managed, limits);
@@ -181,6 +192,17 @@ impl ReverseProxy {
         if let Some(asked) = &asked {
             asked.ask(&mut head.headers);
         }
+        Ok(Outgoing { head, body, asked })
+    }
+
+    async fn exchange(
+        &self,
+        upstream: &Arc<Upstream>,
+        Outgoing { head, body, asked }: Outgoing,
+        allowance: Option<Allowance>,
+    ) -> Result<Response<ProxyBody>, ProxyError> {
+        let deadline = upstream.limits.total_timeout;
+        let deadline = deadline.map(|limit| Instant::now() + limit);
         let over = match asked {
             None => Over::Kept,
             Some(_) => Over::Upgradable,
@@ -225,49 +247,52 @@ struct Attempts<'a> {
     turn: OwnedSemaphorePermit,
 }
 
-impl Attempts<'_> {
-    async fn run(
+impl<'a> Attempts<'a> {
+    /// Tries until an origin has answered, or none is left that could.
+    fn run(
         self,
         mut over: Over,
         head: Head,
         body: OutgoingBody,
-    ) -> Result<(Response<Incoming>, Lease), ProxyError> {
+    ) -> impl Future<Output = Result<(Response<Incoming>, Lease), ProxyError>> + use<'a> {
         let shared = body.shared();
         let is_replayable = shared.is_none() && head.method.is_idempotent();
         let mut head = Some(head);
         let mut body = Some(body);
-        let mut tried = 0u64;
-        let mut may_replay = is_replayable;
-        let mut error = None;
-        while let Some(at) = self.upstream.choose(tried) {
-            let Some(now) = body.take().or_else(|| again(shared.as_ref())) else {
-                break;
-            };
-            let Some((origin, sent)) = self.upstream.origins.get(at).zip(head.take()) else {
-                break;
-            };
-            // Copied only where another attempt can follow.
-            let may_follow = may_replay || self.has_other(tried | 1 << at);
-            let kept = may_follow.then(|| KeptHead::of(&sent));
-            if error.is_some() {
-                self.upstream.metrics.retried();
-            }
-            match self.attempt(over, origin, sent, now).await {
-                Err(failed @ ProxyError::Connect(_)) => {
-                    tried |= 1 << at;
-                    error = Some(failed);
+        async move {
+            let mut tried = 0u64;
+            let mut may_replay = is_replayable;
+            let mut error = None;
+            while let Some(at) = self.upstream.choose(tried) {
+                let Some(now) = body.take().or_else(|| again(shared.as_ref())) else {
+                    break;
+                };
+                let Some((origin, sent)) = self.upstream.origins.get(at).zip(head.take()) else {
+                    break;
+                };
+                // Copied only where another attempt can follow.
+                let may_follow = may_replay || self.has_other(tried | 1 << at);
+                let kept = may_follow.then(|| KeptHead::of(&sent));
+                if error.is_some() {
+                    self.upstream.metrics.retried();
                 }
-                Err(failed @ ProxyError::Disconnected(_)) if may_replay => {
-                    may_replay = false;
-                    error = Some(failed);
-                    over = over.anew();
+                match self.attempt(over, origin, sent, now).await {
+                    Err(failed @ ProxyError::Connect(_)) => {
+                        tried |= 1 << at;
+                        error = Some(failed);
+                    }
+                    Err(failed @ ProxyError::Disconnected(_)) if may_replay => {
+                        may_replay = false;
+                        error = Some(failed);
+                        over = over.anew();
+                    }
+                    Err(error) => return Err(error),
+                    Ok(answered) => return Ok(answered.with(self.turn)),
                 }
-                Err(error) => return Err(error),
-                Ok(answered) => return Ok(answered.with(self.turn)),
+                head = kept.and_then(KeptHead::again);
             }
-            head = kept.and_then(KeptHead::again);
+            Err(error.unwrap_or(ProxyError::Target))
         }
-        Err(error.unwrap_or(ProxyError::Target))
     }
 
     /// Tells whether there is an origin that is not among those `tried`.
@@ -275,38 +300,46 @@ impl Attempts<'_> {
         (tried.count_ones() as usize) < self.upstream.origins.len()
     }
 
-    async fn attempt(
-        &self,
+    fn attempt<'b>(
+        &'b self,
         over: Over,
-        origin: &Arc<Origin>,
+        origin: &'b Arc<Origin>,
         head: Head,
         body: OutgoingBody,
-    ) -> Result<Answered, ProxyError> {
+    ) -> impl Future<Output = Result<Answered, ProxyError>> + use<'a, 'b> {
         let shared = body.shared();
-        let mut request = Request::new(body);
-        *request.method_mut() = head.method;
-        *request.uri_mut() = head.target.into();
-        *request.headers_mut() = head.headers;
-        request.headers_mut().insert(HOST, origin.host().clone());
+        let request = request(head, body, origin);
         let busy = Busy::new(self.upstream, origin);
-        let progress = shared.as_ref().map(|shared| &shared.progress);
-        let limit = self.upstream.limits.response_timeout;
-        let sending = self.upstream.client.send(origin, over, request);
-        let sent = head_wait::within(sending, limit, progress)
-            .await
-            .unwrap_or(Err(ProxyError::Timeout));
-        match &sent {
-            Ok(_) => origin.succeeded(),
-            Err(error) if error.is_of_origin() => origin.failed(Instant::now()),
-            Err(_) => {}
+        async move {
+            let progress = shared.as_ref().map(|shared| &shared.progress);
+            let limit = self.upstream.limits.response_timeout;
+            let now = Instant::now();
+            let sending = pin!(self.upstream.client.send(origin, over, request, now));
+            let sent = head_wait::within(sending, (now, limit), progress)
+                .await
+                .unwrap_or(Err(ProxyError::Timeout));
+            match &sent {
+                Ok(_) => origin.succeeded(),
+                Err(error) if error.is_of_origin() => origin.failed(Instant::now()),
+                Err(_) => {}
+            }
+            let (response, connection) = sent?;
+            Ok(Answered {
+                response,
+                connection,
+                busy,
+            })
         }
-        let (response, connection) = sent?;
-        Ok(Answered {
-            response,
-            connection,
-            busy,
-        })
     }
+}
+
+fn request(head: Head, body: OutgoingBody, origin: &Origin) -> Request<OutgoingBody> {
+    let mut request = Request::new(body);
+    *request.method_mut() = head.method;
+    *request.uri_mut() = head.target.into();
+    *request.headers_mut() = head.headers;
+    request.headers_mut().insert(HOST, origin.host().clone());
+    request
 }
 
 fn again(shared: Option<&Arc<Shared>>) -> Option<OutgoingBody> {

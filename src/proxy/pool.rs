@@ -64,8 +64,7 @@ impl Pool {
     }
 
     /// Takes an HTTP/1.1 connection out, or a share in the HTTP/2 one.
-    pub(super) fn take(&self) -> Option<Connection> {
-        let now = Instant::now();
+    pub(super) fn take(&self, now: Instant) -> Option<Connection> {
         let mut kept = self.kept();
         if let Some((shared, since)) = &mut kept.shared
             && !shared.is_closed()

@@ -52,6 +52,11 @@ pub(crate) enum HeadFault {
 ///
 /// A [`FramingError`] naming the header.
 pub(crate) fn check_framing(version: Version, headers: &HeaderMap) -> Result<(), FramingError> {
+    let frames = |name: &HeaderName| *name == CONTENT_LENGTH || *name == TRANSFER_ENCODING;
+    // Most requests have neither, which is seen sooner than looked up.
+    if !headers.keys().any(frames) {
+        return Ok(());
+    }
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
     let length = lengths.next();
     let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();

@@ -73,18 +73,30 @@ fn canonical_name(raw: &str) -> Option<Cow<'_, str>> {
         return Some(Cow::Owned(format!("[{address}]")));
     }
     let name = raw.strip_suffix('.').unwrap_or(raw);
-    if name.len() > MAX_NAME || name.split('.').any(str::is_empty) {
-        return None;
-    }
-    let is_name_byte =
-        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    if !name.bytes().all(is_name_byte) {
+    if name.len() > MAX_NAME || !is_name(name) {
         return None;
     }
     Some(match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
         true => Cow::Owned(name.to_ascii_lowercase()),
         false => Cow::Borrowed(name),
     })
+}
+
+/// Tells whether `text` is labels with a dot between each two, none of them empty.
+fn is_name(text: &str) -> bool {
+    let mut before = b'.';
+    for byte in text.bytes() {
+        let is_good = match byte {
+            b'.' => before != b'.',
+            b'-' | b'_' => true,
+            other => other.is_ascii_alphanumeric(),
+        };
+        if !is_good {
+            return false;
+        }
+        before = byte;
+    }
+    before != b'.'
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub(crate) use host::Host;
 pub(crate) use original::OriginalError;
 pub(crate) use path::{PathError, canonical_path, decoded_bytes};
 pub(crate) use peer::{Peer, Scheme, TrustedProxies};
-pub(crate) use spelling::same_prefix;
+pub(crate) use spelling::{same_name, same_prefix};
 pub(crate) use trace::{retain_trace, trace_id};
 
 /// A request's method, host and target in the one form that every stage reads and the upstream gets.

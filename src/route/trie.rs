@@ -65,8 +65,9 @@ impl Trie {
         let Some(rest) = rest else {
             return self.exact.taking(method).or(self.below.taking(method));
         };
-        let (segment, next) = match rest.split_once('/') {
-            Some((segment, next)) => (segment, Some(next)),
+        let end = rest.bytes().position(|byte| byte == b'/');
+        let (segment, next) = match end.and_then(|end| rest.split_at_checked(end)) {
+            Some((segment, next)) => (segment, next.strip_prefix('/')),
             None => (rest, None),
         };
         let literal = self.literal(segment);
@@ -78,7 +79,7 @@ impl Trie {
     }
 
     fn literal(&self, segment: &str) -> Option<&Self> {
-        let escaped = segment.contains('%');
+        let escaped = segment.bytes().any(|byte| byte == b'%');
         let found = self.literals.binary_search_by(|(known, _)| match escaped {
             false => (**known).cmp(segment.as_bytes()),
             true => decoded_order(known, segment),

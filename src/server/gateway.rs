@@ -92,8 +92,8 @@ impl Service<Request<Incoming>> for Gateway {
     type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let current = self.current();
-        Box::pin(async move { Ok(current.answer(request).await) })
+        let (parts, body) = request.into_parts();
+        Box::pin(self.current().answer(parts, body))
     }
 }
 
@@ -103,10 +103,11 @@ struct Answered<'a> {
     place: Place<'a>,
 }
 
-/// A request that goes on, and the ticket of its session.
-struct Outgoing {
-    parts: Parts,
+/// A request that goes on, when that was decided, and the ticket of its session.
+struct Outgoing<'a> {
+    parts: &'a mut Parts,
     body: Incoming,
+    decided_at: Instant,
     ticket: Option<Ticket>,
 }
 
@@ -124,12 +125,16 @@ impl Current {
         Some(own.counter().route())
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Answer {
+    async fn answer(
+        self: Arc<Self>,
+        mut parts: Parts,
+        body: Incoming,
+    ) -> Result<Answer, Infallible> {
         let began = Instant::now();
-        let (mut parts, body) = request.into_parts();
         let Some(connection) = parts.extensions.remove::<ConnectionInfo>() else {
             let id = RequestId::new();
-            return refusal(&Rejection::layer_missing(), Form::of(&parts.headers), &id);
+            let form = Form::of(&parts.headers);
+            return Ok(refusal(&Rejection::layer_missing(), form, &id));
         };
         let id = self.request_id(&connection, &mut parts.headers);
         // Malformed contexts go before a span could be put into them.
@@ -138,7 +143,7 @@ impl Current {
         let span = RequestSpan::begin(&mut parts.headers);
         let method = parts.method.clone();
         let Answered { mut answer, place } = self
-            .decide_and_forward(&connection, parts, body, (&id, began))
+            .decide_and_forward(&connection, &mut parts, body, (&id, began))
             .await;
         let headers = answer.headers_mut();
         headers.insert(X_REQUEST_ID, id.value());
@@ -163,7 +168,7 @@ impl Current {
             };
             line.log(log, id.as_str(), &ended);
         }
-        answer
+        Ok(answer)
     }
 
     /// Makes the request's ID, or takes over a trusted proxy's, and tells the upstream.
@@ -181,7 +186,7 @@ impl Current {
     async fn decide_and_forward(
         &self,
         connection: &ConnectionInfo,
-        mut parts: Parts,
+        parts: &mut Parts,
         body: Incoming,
         (id, began): (&RequestId, Instant),
     ) -> Answered<'_> {
@@ -197,9 +202,10 @@ impl Current {
         let origin = parts.headers.get(ORIGIN).cloned();
         let decided = match connection.fault {
             Some(fault) => Err(Refusal::before_route(RequestError::Head(fault))),
-            None => self.pipeline.decide(&connection.peer, &mut parts).await,
+            None => self.pipeline.decide(&connection.peer, parts).await,
         };
-        traffic::decided(began.elapsed());
+        let decided_at = Instant::now();
+        traffic::decided(decided_at.duration_since(began));
         let client = parts.extensions.remove::<ClientAddress>();
         let (mut answer, route) = match decided {
             Ok(Passed::Forward(route, session)) => {
@@ -207,6 +213,7 @@ impl Current {
                 let outgoing = Outgoing {
                     parts,
                     body,
+                    decided_at,
                     ticket: session.map(|session| self.streams.ticket(session)),
                 };
                 match self.forward(&route, outgoing, (form, id)).await {
@@ -242,12 +249,12 @@ impl Current {
         &self,
         own: OwnEndpoint<'_>,
         connection: &ConnectionInfo,
-        mut parts: Parts,
+        parts: &mut Parts,
         body: Incoming,
         (form, id): (Form, &RequestId),
     ) -> Answer {
         let has_body = !body.is_end_stream();
-        let (client, decided) = match self.pipeline.read(&connection.peer, &mut parts) {
+        let (client, decided) = match self.pipeline.read(&connection.peer, parts) {
             Ok((canonical, from)) => {
                 let client = ClientAddress(from.client());
                 let request = OwnRequest {
@@ -296,12 +303,13 @@ impl Current {
     async fn forward(
         &self,
         route: &Route<Target>,
-        outgoing: Outgoing,
+        outgoing: Outgoing<'_>,
         (form, id): (Form, &RequestId),
     ) -> Result<Answer, Rejection> {
         let Outgoing {
             parts,
             body,
+            decided_at,
             ticket,
         } = outgoing;
         let target = &route.target;
@@ -318,12 +326,11 @@ impl Current {
             true => ticket.clone().map(allowance),
             false => None,
         };
-        let began = Instant::now();
         let sent = target
             .proxy
             .send(upstream, parts, body, (target.body, allowance));
         let sent = sent.await;
-        traffic::upstream(began.elapsed());
+        traffic::upstream(decided_at.elapsed());
         self.judge(ticket.as_ref())?;
         Ok(match sent {
             Ok(response) => {

@@ -58,7 +58,7 @@ async fn forward(
         }
     }
     match proxy
-        .send(upstream, parts, body, (BodyLimits::default(), None))
+        .send(upstream, &mut parts, body, (BodyLimits::default(), None))
         .await
     {
         Ok(response) => response.map(|body| body.map_err(Into::into).boxed_unsync()),

@@ -26,8 +26,8 @@ pub(super) enum OwnEndpoint<'a> {
 }
 
 /// A request to one, canonical and with its sender known.
-pub(super) struct OwnRequest {
-    pub(super) parts: Parts,
+pub(super) struct OwnRequest<'a> {
+    pub(super) parts: &'a Parts,
     pub(super) canonical: CanonicalRequest,
     pub(super) from: ForwardedFor,
     pub(super) body: Incoming,
@@ -72,7 +72,7 @@ impl<'a> OwnEndpoint<'a> {
     pub(super) async fn answer(
         self,
         current: &Current,
-        request: OwnRequest,
+        request: OwnRequest<'_>,
     ) -> Result<Response<Bytes>, Rejection> {
         if request.canonical.method() != Method::POST {
             return Err(RequestError::MethodNotAllowed.into());

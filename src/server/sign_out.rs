@@ -32,7 +32,7 @@ impl SignOut {
     pub(super) async fn answer(
         &self,
         current: &Current,
-        request: &OwnRequest,
+        request: &OwnRequest<'_>,
     ) -> Result<Response<Bytes>, Rejection> {
         let headers = &request.parts.headers;
         let host = request.from.host().map(Host::authority);

@@ -57,7 +57,7 @@ impl Webhooks {
     pub(super) async fn answer(
         &self,
         current: &Current,
-        request: OwnRequest,
+        request: OwnRequest<'_>,
     ) -> Result<Response<Bytes>, Rejection> {
         let taken = self.take(current, request).await;
         taken.map(|()| done()).map_err(|error| {
@@ -66,7 +66,7 @@ impl Webhooks {
         })
     }
 
-    async fn take(&self, current: &Current, request: OwnRequest) -> Result<(), WebhookError> {
+    async fn take(&self, current: &Current, request: OwnRequest<'_>) -> Result<(), WebhookError> {
         let OwnRequest { parts, body, .. } = request;
         let clerk = &current.clerk;
         let now = clerk.clock().now();

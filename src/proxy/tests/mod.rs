@@ -18,7 +18,7 @@ async fn get(
     proxy
         .send(
             upstream,
-            parts("GET", "/", &[]),
+            &mut parts("GET", "/", &[]),
             Empty::new(),
             (BodyLimits::default(), None),
         )
@@ -37,7 +37,7 @@ fn full(text: &'static str) -> Full<Bytes> {
 #[tokio::test]
 async fn the_target_goes_out_byte_for_byte_to_the_upstreams_host() {
     let app = RawUpstream::start(&[&[OK]]).await;
-    let head = parts(
+    let mut head = parts(
         "GET",
         "/a%20b/c?x=%2F..&y",
         &[("x-forwarded-host", "gw.test")],
@@ -45,7 +45,7 @@ async fn the_target_goes_out_byte_for_byte_to_the_upstreams_host() {
     let response = proxy()
         .send(
             &app.upstream(),
-            head,
+            &mut head,
             Empty::new(),
             (BodyLimits::default(), None),
         )
@@ -63,9 +63,14 @@ async fn the_target_goes_out_byte_for_byte_to_the_upstreams_host() {
 async fn content_length_is_what_the_body_is() {
     let app = RawUpstream::start(&[&[OK, OK]]).await;
     let (proxy, upstream) = (proxy(), app.upstream());
-    let lies = parts("POST", "/", &[("content-length", "50")]);
+    let mut lies = parts("POST", "/", &[("content-length", "50")]);
     proxy
-        .send(&upstream, lies, full("hi"), (BodyLimits::default(), None))
+        .send(
+            &upstream,
+            &mut lies,
+            full("hi"),
+            (BodyLimits::default(), None),
+        )
         .await
         .unwrap()
         .into_body()
@@ -77,11 +82,11 @@ async fn content_length_is_what_the_body_is() {
         "{:?}",
         app.seen()
     );
-    let nothing = parts("POST", "/", &[("content-length", "50")]);
+    let mut nothing = parts("POST", "/", &[("content-length", "50")]);
     proxy
         .send(
             &upstream,
-            nothing,
+            &mut nothing,
             Empty::new(),
             (BodyLimits::default(), None),
         )
@@ -105,7 +110,7 @@ async fn a_body_of_unknown_length_is_chunked_whatever_the_method() {
         proxy()
             .send(
                 &app.upstream(),
-                parts(method, "/", &[]),
+                &mut parts(method, "/", &[]),
                 body,
                 (BodyLimits::default(), None),
             )
@@ -136,7 +141,7 @@ async fn an_upload_is_not_cut_while_it_moves() {
     let (proxy, upstream) = (proxy(), app.upstream());
     let sent = proxy.send(
         &upstream,
-        parts("POST", "/", &[]),
+        &mut parts("POST", "/", &[]),
         body,
         (BodyLimits::default(), None),
     );
@@ -171,9 +176,14 @@ async fn request_trailers_lose_what_requests_are_judged_by() {
     feed.send(Frame::trailers(trailers.into_iter().collect()))
         .unwrap();
     drop(feed);
-    let head = parts("POST", "/", &[("trailer", &names.join(","))]);
+    let mut head = parts("POST", "/", &[("trailer", &names.join(","))]);
     proxy()
-        .send(&app.upstream(), head, body, (BodyLimits::default(), None))
+        .send(
+            &app.upstream(),
+            &mut head,
+            body,
+            (BodyLimits::default(), None),
+        )
         .await
         .unwrap();
     let seen = app.seen().concat();
@@ -242,7 +252,7 @@ async fn a_stale_connection_is_replaced_once_for_an_idempotent_request() {
         let again = proxy
             .send(
                 &upstream,
-                parts(method, "/", &[]),
+                &mut parts(method, "/", &[]),
                 Empty::new(),
                 (BodyLimits::default(), None),
             )
@@ -270,7 +280,7 @@ async fn what_may_have_had_effect_is_never_sent_twice() {
     let post = proxy
         .send(
             &upstream,
-            parts("POST", "/", &[]),
+            &mut parts("POST", "/", &[]),
             Empty::new(),
             (BodyLimits::default(), None),
         )
@@ -279,7 +289,7 @@ async fn what_may_have_had_effect_is_never_sent_twice() {
     let put = proxy
         .send(
             &upstream,
-            parts("PUT", "/", &[]),
+            &mut parts("PUT", "/", &[]),
             full("x"),
             (BodyLimits::default(), None),
         )
@@ -320,7 +330,7 @@ async fn tls_to_a_plain_listener_is_unreachable() {
     let error = proxy()
         .send(
             &upstream,
-            parts("POST", "/", &[]),
+            &mut parts("POST", "/", &[]),
             full("secret"),
             (BodyLimits::default(), None),
         )
@@ -372,7 +382,7 @@ async fn a_broken_request_body_is_the_clients_fault_and_is_not_ended_cleanly() {
     let error = proxy()
         .send(
             &app.upstream(),
-            parts("POST", "/", &[]),
+            &mut parts("POST", "/", &[]),
             body,
             (BodyLimits::default(), None),
         )
@@ -401,7 +411,7 @@ async fn the_length_of_a_head_response_is_kept() {
     let response = proxy()
         .send(
             &app.upstream(),
-            parts("HEAD", "/", &[]),
+            &mut parts("HEAD", "/", &[]),
             Empty::new(),
             (BodyLimits::default(), None),
         )

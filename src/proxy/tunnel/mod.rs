@@ -142,12 +142,12 @@ impl Drop for Open {
 impl Asked {
     /// Takes the wish out of a request that has one: HTTP/1.1, no body, one protocol, and not another HTTP.
     pub(super) fn take(parts: &mut Parts) -> Option<Self> {
-        if parts.version != Version::HTTP_11 || has_body(&parts.headers) {
-            return None;
-        }
         let headers = &parts.headers;
         let mut protocols = headers.get_all(UPGRADE).iter();
         let protocol = protocols.next().filter(|_| protocols.next().is_none())?;
+        if parts.version != Version::HTTP_11 || has_body(headers) {
+            return None;
+        }
         // Another HTTP would be a tunnel around every decision.
         let name = protocol.to_str().ok()?.to_ascii_lowercase();
         let is_http = ["h2c", "http", "tls"]
