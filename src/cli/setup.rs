@@ -251,3 +251,7 @@ impl Reloader {
         made.files.have_changed()
     }
 }
+
+#[cfg(test)]
+#[path = "setup_tests.rs"]
+mod tests;

@@ -47,3 +47,51 @@ pub(crate) fn check_cookies(headers: &HeaderMap) -> Result<(), RequestError> {
         .then_some(())
         .ok_or(RequestError::TooManyCookies)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for field in fields {
+            headers.append(COOKIE, HeaderValue::from_str(field).unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn several_fields_are_made_one_in_their_order() {
+        for (fields, joined) in [
+            (&["a=1", "b=2; c=3", "d=4"][..], "a=1; b=2; c=3; d=4"),
+            (&["a=1; b=2"], "a=1; b=2"),
+        ] {
+            let mut headers = headers(fields);
+            join_cookies(&mut headers);
+            let left: Vec<_> = headers.get_all(COOKIE).iter().collect();
+            assert_eq!(left, [joined]);
+        }
+    }
+
+    #[test]
+    fn more_cookies_than_a_browser_sends_are_refused() {
+        let cookies = |count| vec!["a"; count].join(";");
+        let fields = |count| vec!["a=1"; count];
+        let (most, more) = (MAX_COOKIES, MAX_COOKIES + 1);
+        for (fields, is_good) in [
+            (vec![&*cookies(most)], true),
+            (vec![&*cookies(more)], false),
+            (vec![&*fields(most).join(";"), "b"], false),
+            (fields(most), true),
+            (fields(more), false),
+            // Too short for that many, or with one more that is empty.
+            (vec![&*";".repeat(200)], true),
+            (vec![&*"a;".repeat(most)], true),
+            (vec!["a=1"], true),
+            (vec![], true),
+        ] {
+            let checked = check_cookies(&headers(&fields));
+            assert_eq!(checked.is_ok(), is_good, "{fields:?}");
+        }
+    }
+}

@@ -114,6 +114,18 @@ mod tests {
     }
 
     #[test]
+    fn each_refusal_has_its_slug() {
+        for (error, slug) in [
+            (HasuraBodyError::Incomplete, "hasura-body-incomplete"),
+            (HasuraBodyError::Malformed, "hasura-body-malformed"),
+            (HasuraBodyError::Repeated, "hasura-header-repeated"),
+            (HasuraBodyError::TooLarge, "hasura-body-too-large"),
+        ] {
+            assert_eq!(error.slug(), slug);
+        }
+    }
+
+    #[test]
     fn what_could_be_read_in_two_ways_is_refused() {
         use HasuraBodyError::{Malformed, Repeated};
         for (body, error) in [

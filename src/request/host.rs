@@ -121,6 +121,22 @@ mod tests {
     }
 
     #[test]
+    fn a_host_that_is_canonical_is_shared_not_copied() {
+        let value = HeaderValue::from_str("gw.test:8080").unwrap();
+        let host = Host::parse(&value).unwrap();
+        let place = |value: &HeaderValue| value.as_bytes().as_ptr();
+        assert_eq!(place(host.authority()), place(&value));
+    }
+
+    #[test]
+    fn a_name_has_253_characters_at_most() {
+        for (length, is_good) in [(1, true), (252, true), (253, true), (254, false)] {
+            let name = "a".repeat(length);
+            assert_eq!(Host::parse_str(&name).is_some(), is_good, "{length}");
+        }
+    }
+
+    #[test]
     fn what_is_not_exactly_one_host_is_refused() {
         for text in [
             "",

@@ -117,6 +117,27 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_speaks_the_scheme_that_it_is_given() {
+        let peer = Peer::new("192.0.2.1:4000".parse().unwrap(), Scheme::Http);
+        let speaking = peer.speaking(Scheme::Https);
+        assert_eq!(
+            (peer.scheme, speaking.scheme),
+            (Scheme::Http, Scheme::Https)
+        );
+        assert_eq!(speaking.address(), peer.address());
+    }
+
+    #[test]
+    fn proxies_together_are_those_of_either() {
+        let [one, other] = ["10.0.0.0/8", "192.0.2.0/24"]
+            .map(|network| TrustedProxies::new(vec![network.parse().unwrap()]).unwrap());
+        let both = one.and(&other);
+        for (address, is_one) in [("10.1.2.3", true), ("192.0.2.1", true), ("11.1.2.3", false)] {
+            assert_eq!(both.contains(address.parse().unwrap()), is_one, "{address}");
+        }
+    }
+
+    #[test]
     fn mapped_addresses_are_compared_as_ipv4() {
         let trusted = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]).unwrap();
         assert!(trusted.contains("::ffff:10.1.2.3".parse().unwrap()));

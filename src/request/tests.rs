@@ -164,6 +164,76 @@ fn a_canonical_target_is_shared_not_copied() {
     assert_eq!(request.path().as_ptr(), parts.uri.path().as_ptr());
 }
 
+#[test]
+fn an_absolute_target_spares_nobody_the_host_line_in_http_1_1() {
+    let mut request = parts("GET", "http://gw.test/", &[]);
+    for (version, is_good) in [
+        (Version::HTTP_10, true),
+        (Version::HTTP_11, false),
+        (Version::HTTP_2, true),
+    ] {
+        request.version = version;
+        let parsed = CanonicalRequest::parse(&request);
+        assert_eq!(parsed.is_ok(), is_good, "{version:?}");
+    }
+}
+
+#[test]
+fn only_an_absolute_target_of_http_1_leaves_the_path_out() {
+    for (target, version, is_good) in [
+        ("http://gw.test", Version::HTTP_11, true),
+        ("http://gw.test", Version::HTTP_2, false),
+        ("http://gw.test/", Version::HTTP_2, true),
+        ("?q", Version::HTTP_10, false),
+        ("/?q", Version::HTTP_10, true),
+    ] {
+        let Ok(uri) = target.parse::<Uri>() else {
+            continue;
+        };
+        // Reading a URI gives it the path that a head may lack.
+        let uri = match target {
+            "http://gw.test" => Uri::builder()
+                .scheme("http")
+                .authority("gw.test")
+                .path_and_query("?q")
+                .build()
+                .unwrap(),
+            _ => uri,
+        };
+        let mut request = parts("GET", "/", &["gw.test"]);
+        (request.uri, request.version) = (uri, version);
+        let parsed = CanonicalRequest::parse(&request);
+        assert_eq!(parsed.is_ok(), is_good, "{target} {version:?}");
+    }
+}
+
+#[test]
+fn the_server_as_a_whole_is_no_target_however_it_is_named() {
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        let mut request = parts("OPTIONS", "/", &["gw.test"]);
+        let builder = Uri::builder().scheme("http").authority("gw.test");
+        request.uri = builder.path_and_query("*").build().unwrap();
+        request.version = version;
+        let refused = CanonicalRequest::parse(&request).unwrap_err();
+        assert_eq!(refused, RequestError::Target, "{version:?}");
+    }
+}
+
+#[test]
+fn a_query_has_no_byte_that_ends_a_line_or_a_target() {
+    for byte in 0..=u8::MAX {
+        let is_refused = byte < b' ' || matches!(byte, b' ' | b'#' | 0x7f);
+        assert_eq!(is_refused_in_query(byte), is_refused, "{byte}");
+    }
+    let deleted = Uri::try_from(&b"/a?b\x7f"[..]);
+    if let Ok(uri) = deleted {
+        let mut request = parts("GET", "/", &["gw.test"]);
+        request.uri = uri;
+        let refused = CanonicalRequest::parse(&request).unwrap_err();
+        assert_eq!(refused, RequestError::Query);
+    }
+}
+
 proptest! {
     #[test]
     fn no_request_panics_and_canonical_is_stable(target in "(/|http://gw.test)[!-~]{0,40}", host in "[ -~]{0,20}") {
