@@ -3,7 +3,7 @@
 //!
 //! `cargo bench --bench load` measures; `cargo bench --bench load -- --smoke` only proves, in a few
 //! seconds, that it runs. Each gateway is alone on one CPU where there are two (`taskset`); all else
-//! shares another. The variants take turns in every round, and each figure is the median of the rounds.
+//! shares another. The variants take turns in every round, and each figure is the median of the rounds of all starts.
 //!
 //! The figure to trust is the CPU time for a request, of all the gateway's threads, as the kernel
 //! counts it. Times of one run compare with each other and with nothing else. With `--rate`, requests
@@ -32,7 +32,10 @@ struct Options {
     /// Runs each part once and for a moment
     #[arg(long)]
     smoke: bool,
-    /// How often the variants take turns
+    /// How often the gateways are started anew: where one process has its memory is luck
+    #[arg(long, default_value_t = 1)]
+    starts: usize,
+    /// How often the variants take turns after each start
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Seconds of load on one variant in one round
@@ -83,6 +86,7 @@ impl Options {
             self.gateway.push((String::new(), path));
         }
         if self.smoke {
+            self.starts = 1;
             self.rounds = 1;
             self.seconds = 0.2;
             self.clients = 16;

@@ -16,7 +16,11 @@ pub(crate) struct Sample {
 
 /// One part's figures.
 pub(crate) struct Table {
+    name: String,
     rounds: Vec<Vec<Sample>>,
+    /// Connections to the upstream, and requests over them.
+    opened: usize,
+    sent: usize,
 }
 
 impl Sample {
@@ -47,15 +51,26 @@ impl Sample {
 
 impl Table {
     pub(crate) fn new(name: &str) -> Self {
-        println!("\n== {name}");
-        Self { rounds: Vec::new() }
+        Self {
+            name: name.to_owned(),
+            rounds: Vec::new(),
+            opened: 0,
+            sent: 0,
+        }
     }
 
     pub(crate) fn add(&mut self, samples: Vec<Sample>) {
         self.rounds.push(samples);
     }
 
+    /// Notes how many connections to the upstream were opened for how many requests.
+    pub(crate) fn reused(&mut self, opened: usize, sent: usize) {
+        self.opened += opened;
+        self.sent += sent;
+    }
+
     pub(crate) fn print(&self) {
+        println!("\n== {}", self.name);
         println!(
             "{:24} {:>9} {:>9} {:>9} {:>7}  added latency, us: {:>7} {:>8} {:>8}",
             "", "req/s", "req/cpu-s", "us/req", "/bare", "p50", "p99", "p99.9"
@@ -63,6 +78,10 @@ impl Table {
         for sample in &self.rounds[0] {
             self.print_row(&sample.name);
         }
+        println!(
+            "{} connections to the upstream for {} requests",
+            self.opened, self.sent
+        );
     }
 
     fn print_row(&self, name: &str) {

@@ -50,21 +50,18 @@ pub(crate) fn run(options: Options) {
         upstream: port,
         workers: options.workers,
     };
-    let mut run = Run {
-        options: &options,
-        gateways: Vec::new(),
-        upstream: port,
-    };
-    for mode in Mode::ALL {
-        for (name, path) in &options.gateway {
-            run.gateways.push(Gateway::start(&setup, name, path, mode));
+    let parts = parts(&options, &tokens);
+    let mut tables: Vec<_> = parts.iter().map(|part| Table::new(&part.name)).collect();
+    for start in 0..options.starts {
+        let run = Run::start(&options, &setup);
+        if start == 0 {
+            run.start_and_memory(&tokens);
+        }
+        for (part, table) in parts.iter().zip(&mut tables) {
+            run.part(part, table);
         }
     }
-    run.start_and_memory(&tokens);
-    for part in parts(&options, &tokens) {
-        run.part(&part);
-    }
-    drop(run);
+    tables.iter().for_each(Table::print);
     std::fs::remove_dir_all(&directory).unwrap();
 }
 
@@ -100,7 +97,21 @@ fn parts<'a>(options: &Options, tokens: &'a Tokens) -> Vec<Part<'a>> {
     parts
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    fn start(options: &'a Options, setup: &Setup<'_>) -> Self {
+        let mut gateways = Vec::new();
+        for mode in Mode::ALL {
+            for (name, path) in &options.gateway {
+                gateways.push(Gateway::start(setup, name, path, mode));
+            }
+        }
+        Self {
+            options,
+            gateways,
+            upstream: setup.upstream,
+        }
+    }
+
     fn start_and_memory(&self, tokens: &Tokens) {
         println!("\n== start and memory (one sample)");
         println!(
@@ -119,8 +130,7 @@ impl Run<'_> {
         }
     }
 
-    fn part(&self, part: &Part<'_>) {
-        let mut table = Table::new(&part.name);
+    fn part(&self, part: &Part<'_>, table: &mut Table) {
         let opened = self.connections();
         let mut sent = 0;
         for gateway in &self.gateways {
@@ -142,9 +152,7 @@ impl Run<'_> {
             }
             table.add(samples);
         }
-        table.print();
-        let opened = self.connections() - opened;
-        println!("{opened} connections to the upstream for {sent} requests");
+        table.reused(self.connections() - opened, sent);
     }
 
     fn load(&self, part: &Part<'_>, port: u16, seconds: f64) -> Outcome {
