@@ -324,6 +324,7 @@ fn limits(server: &ServerSettings) -> ServeLimits {
         header_bytes: server.max_header_bytes,
         headers: server.max_headers,
         idle_timeout: server.idle_timeout,
+        rest: ServeLimits::default().rest,
         streams: server.max_streams,
         write_timeout: server.write_timeout,
         drain: server.drain_timeout,

@@ -84,11 +84,16 @@ impl Place {
         Busy(self.clone())
     }
 
+    /// Tells whether the connection is not in use.
+    pub(crate) fn is_free(&self) -> bool {
+        self.free_since().is_some()
+    }
+
     /// Waits until room is needed while the connection is free.
     pub(crate) async fn asked(&self) {
         loop {
             self.0.asked.notified().await;
-            if self.free_since().is_some() {
+            if self.is_free() {
                 return;
             }
         }

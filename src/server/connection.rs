@@ -22,7 +22,7 @@ use pin_project_lite::pin_project;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    time::timeout,
+    time::{Instant, sleep_until, timeout, timeout_at},
 };
 
 use super::{
@@ -31,7 +31,7 @@ use super::{
     preface::{self, Protocol, Replayed},
     streams::{StreamAnswer, StreamBody, Streams},
     tls::Tls,
-    wire::{Patience, Wire, WireState},
+    wire::{Left, Patience, Wire, WireState},
 };
 use crate::{
     limit::{activity::Activity, places::Place},
@@ -94,7 +94,6 @@ pub(crate) struct ConnectionInfo {
 }
 
 /// Serves connections alike.
-#[derive(Clone)]
 pub(super) struct Connections<S> {
     service: S,
     transport: Transport,
@@ -108,7 +107,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 impl<S, B> Connections<S>
 where
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + Sync + 'static,
     S::Future: Send + 'static,
     S::Error: Into<BoxError>,
     B: Body + Send + 'static,
@@ -127,7 +126,7 @@ where
     }
 
     /// Serves one connection to its end.
-    pub(super) async fn serve(self, stream: TcpStream, peer: SocketAddr, place: Place) {
+    pub(super) async fn serve(&self, stream: TcpStream, peer: SocketAddr, place: Place) {
         tokio::select! {
             // What is under way comes first, so that a connection that is asked to leave is free.
             biased;
@@ -139,18 +138,18 @@ where
         }
     }
 
-    async fn serve_to_its_end(self, stream: TcpStream, peer: SocketAddr, place: Place) {
+    async fn serve_to_its_end(&self, stream: TcpStream, peer: SocketAddr, place: Place) {
         let mut drain = self.drain.clone();
-        let transport = self.transport.clone();
+        // Apart, as what follows: a connection would carry the room for the largest of them.
+        let handshake = Box::pin(self.transport.handshake(stream));
         let protocol = tokio::select! {
             biased;
             () = drain.begun() => return,
-            protocol = timeout(self.limits.handshake, transport.handshake(stream)) => protocol,
+            protocol = timeout(self.limits.handshake, handshake) => protocol,
         };
         let own = (Cut::default(), place);
         let cut = own.0.clone();
         let (plain, tls) = ((peer, Scheme::Http), (peer, Scheme::Https));
-        // Each apart: a connection would carry the room for the largest of them.
         let ended = match protocol {
             Ok(Ok(Handshaken::Plain(stream, Protocol::Http1))) => {
                 Box::pin(self.http1(stream, plain, own)).await
@@ -184,40 +183,89 @@ where
         }
     }
 
+    /// Serves HTTP/1.1 to the connection's end, and holds next to nothing while it rests.
     async fn http1<T>(
-        self,
-        io: T,
+        &self,
+        mut io: Replayed<T>,
         peer: (SocketAddr, Scheme),
         own: (Cut, Place),
     ) -> hyper::Result<()>
     where
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
+        let info = ConnectionInfo::new(peer);
+        let mut drain = self.drain.clone();
+        let mut since = Instant::now();
+        loop {
+            let resting = self.http1_until_rest(io, info.clone(), own.clone(), &mut drain);
+            let Some(resting) = Box::pin(resting).await? else {
+                return Ok(());
+            };
+            io = resting.io;
+            // Bytes that make no request do not keep it open.
+            since = resting.since.unwrap_or(since);
+            let waited = tokio::select! {
+                () = drain.begun() => return Ok(()),
+                waited = timeout_at(since + self.limits.idle_http1(), io.wait()) => waited,
+            };
+            match waited {
+                Ok(Ok(true)) => {}
+                Ok(Ok(false)) => return Ok(()),
+                Ok(Err(error)) => {
+                    traffic::closed("client-gone");
+                    tracing::debug!(client.address = %peer.0, %error, "connection ended while it rested");
+                    return Ok(());
+                }
+                Err(_) => {
+                    traffic::closed("idle-timeout");
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Serves HTTP/1.1 until the connection ends, or rests.
+    async fn http1_until_rest<T>(
+        &self,
+        io: Replayed<T>,
+        info: ConnectionInfo,
+        own: (Cut, Place),
+        drain: &mut Drain,
+    ) -> hyper::Result<Option<Resting<T>>>
+    where
+        T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         let state = Arc::new(WireState::default());
+        let place = own.1.clone();
         let patience = Patience {
             head: self.limits.header_timeout,
             write: self.limits.write_timeout,
         };
         let service = Http1Service {
-            inner: self.service,
-            info: ConnectionInfo::new(peer),
+            inner: self.service.clone(),
+            info,
             state: Arc::clone(&state),
             // One comes after the other.
-            streams: Streams::new(u32::MAX, own.1.clone()),
+            streams: Streams::new(u32::MAX, place.clone()),
         };
-        let io = Wire::new(io, state, patience, own);
+        let left = Left::new();
+        let io = Wire::new(io, left.clone(), Arc::clone(&state), patience, own);
         let served = self.http1.serve_connection(TokioIo::new(io), service);
-        let mut served = pin!(served.with_upgrades());
-        let mut drain = self.drain;
-        tokio::select! {
-            ended = served.as_mut() => return ended,
-            () = drain.begun() => served.as_mut().graceful_shutdown(),
-        }
-        served.await
+        let mut served = Box::pin(served.with_upgrades());
+        let since = tokio::select! {
+            ended = served.as_mut() => return ended.map(|()| None),
+            () = drain.begun() => {
+                served.as_mut().graceful_shutdown();
+                return served.await.map(|()| None);
+            }
+            since = rested(&state, &place, self.limits.rest) => since,
+        };
+        drop(served);
+        Ok(left.take().map(|io| Resting { io, since }))
     }
 
     async fn http2<T>(
-        self,
+        &self,
         io: T,
         peer: (SocketAddr, Scheme),
         own: (Cut, Place),
@@ -227,7 +275,7 @@ where
     {
         let requests = Arc::new(Activity::new(self.limits.idle_timeout));
         let service = Http2Service {
-            inner: self.service,
+            inner: self.service.clone(),
             info: ConnectionInfo::new(peer),
             requests: Arc::clone(&requests),
             streams: Streams::new(self.limits.streams, own.1.clone()),
@@ -237,7 +285,7 @@ where
         let io = preface::Paced::new(io, patience, own);
         let served = self.http2.serve_connection(TokioIo::new(io), service);
         let mut served = pin!(served);
-        let mut drain = self.drain;
+        let mut drain = self.drain.clone();
         tokio::select! {
             ended = served.as_mut() => return ended,
             () = drain.begun() => served.as_mut().graceful_shutdown(),
@@ -248,6 +296,33 @@ where
             }
         }
         served.await
+    }
+}
+
+/// A connection that has nothing to do.
+struct Resting<T> {
+    io: Replayed<T>,
+    /// Since when, give or take [`ServeLimits::rest`]; `None` where it had no request.
+    since: Option<Instant>,
+}
+
+/// Waits until a connection has had nothing to do for `limit`, and returns since when, if it had a request at all.
+///
+/// hyper keeps 16 KiB of buffers for a connection, whatever it does. It holds nothing in them where every request that
+/// it was handed was given to the service and answered, the answers' bodies have ended, nothing waits to be written
+/// (the connection's place is free), and no byte of another request has come.
+async fn rested(state: &WireState, place: &Place, limit: Duration) -> Option<Instant> {
+    let mut seen = None;
+    loop {
+        let now = Instant::now();
+        sleep_until(now + limit).await;
+        let before = std::mem::replace(&mut seen, state.between_requests());
+        if let Some(requests) = seen
+            && seen == before
+            && place.is_free()
+        {
+            return (requests > 0).then_some(now);
+        }
     }
 }
 
@@ -262,8 +337,7 @@ enum Handshaken {
 fn http1_builder(limits: &ServeLimits) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        // hyper's clock runs from one answer's end to the next head's: the guard beneath has the head's own.
-        .header_read_timeout(limits.idle_timeout.max(limits.header_timeout))
+        .header_read_timeout(limits.idle_http1())
         .max_headers(limits.headers)
         .max_header_size(limits.header_bytes)
         // hyper panics below 8,192; a full head must leave room for the body's first bytes.

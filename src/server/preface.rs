@@ -61,6 +61,16 @@ impl<T> Replayed<T> {
     }
 }
 
+impl<T: AsyncRead + Unpin> Replayed<T> {
+    /// Waits for the next bytes, and keeps them to be read again; `false` where the other side has ended.
+    pub(super) async fn wait(&mut self) -> io::Result<bool> {
+        let mut next = [0; PREFACE.len()];
+        let read = self.read(&mut next).await?;
+        self.first = next[..read].to_vec();
+        Ok(read > 0)
+    }
+}
+
 impl<T: AsyncRead + Unpin> AsyncRead for Replayed<T> {
     fn poll_read(
         self: Pin<&mut Self>,

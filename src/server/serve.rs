@@ -46,12 +46,22 @@ pub(crate) struct ServeLimits {
     pub(crate) headers: usize,
     /// How long an HTTP/1 connection may idle between requests.
     pub(crate) idle_timeout: Duration,
+    /// How long an HTTP/1 connection has nothing to do before its buffers are given up.
+    pub(crate) rest: Duration,
     /// Requests at once on one HTTP/2 connection.
     pub(crate) streams: u32,
     /// How long a client may take no byte of an answer.
     pub(crate) write_timeout: Duration,
     /// How long a drain waits for what runs.
     pub(crate) drain: Duration,
+}
+
+impl ServeLimits {
+    /// Returns how long an HTTP/1 connection may be without a head: hyper's clock runs from one answer's end to the
+    /// next head's, and the guard beneath has the head's own.
+    pub(super) fn idle_http1(&self) -> Duration {
+        self.idle_timeout.max(self.header_timeout)
+    }
 }
 
 impl Default for ServeLimits {
@@ -64,6 +74,8 @@ impl Default for ServeLimits {
             headers: 100,
             // Above the 60 s for which common load balancers keep connections, so that they close first.
             idle_timeout: Duration::from_secs(75),
+            // To take them up again takes some microseconds.
+            rest: Duration::from_millis(500),
             streams: 100,
             write_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(30),
@@ -105,7 +117,7 @@ impl Listener {
 /// Serves a listener's connections until `drain` begins, then lets them finish within the limit.
 pub(crate) async fn serve<S, B>(listener: Listener, service: S, mut drain: Drain) -> Drained
 where
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + Sync + 'static,
     S::Future: Send + 'static,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     B: Body + Send + 'static,
@@ -119,7 +131,7 @@ where
         limits,
         per_address,
     } = listener;
-    let served = Connections::new(service, transport, limits, drain.clone());
+    let served = Arc::new(Connections::new(service, transport, limits, drain.clone()));
     let room = Room {
         permits: Arc::new(Semaphore::new(limits.connections)),
         places: Places::default(),
@@ -154,7 +166,7 @@ where
             () = drain.begun() => break,
             entered = room.enter() => entered,
         };
-        let served = served.clone();
+        let served = Arc::clone(&served);
         connections.spawn(async move {
             let _open = OpenConnection::new(name);
             served.serve(stream, peer, entered.place.clone()).await;

@@ -5,6 +5,7 @@ use http_body_util::Full;
 use hyper::service::service_fn;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
+    runtime::Handle,
     task::JoinHandle,
     time::{Instant, timeout},
 };
@@ -21,10 +22,14 @@ struct Server {
     running: JoinHandle<Drained>,
 }
 
-/// Answers with the peer's address; `/slow` after 200 ms, `/panic` never.
+/// More than sockets hold.
+const LARGE: usize = 16 * 1024 * 1024;
+
+/// Answers with the peer's address; `/slow` after 200 ms, `/large` with [`LARGE`] bytes, `/panic` never.
 async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     match request.uri().path() {
         "/slow" => sleep(Duration::from_millis(200)).await,
+        "/large" => return Ok(Response::new(Full::from(vec![b'a'; LARGE]))),
         "/panic" => panic!("as asked"),
         _ => {}
     }
@@ -33,12 +38,20 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
 }
 
 fn start(limits: ServeLimits) -> Server {
+    start_held(limits, Arc::default())
+}
+
+/// Each connection holds what is given while it does not rest.
+fn start_held(limits: ServeLimits, held: Arc<()>) -> Server {
     let listener = bind("server.listen", ([127, 0, 0, 1], 0).into()).unwrap();
     let address = listener.local_addr().unwrap();
     let (trigger, drain) = drain();
     let running = tokio::spawn(serve(
         Listener::plain("public", listener, limits),
-        service_fn(answer),
+        service_fn(move |request| {
+            let _held = &held;
+            answer(request)
+        }),
         drain,
     ));
     Server {
@@ -71,6 +84,104 @@ async fn is_silent(stream: &mut TcpStream) -> bool {
     timeout(Duration::from_millis(100), stream.read_u8())
         .await
         .is_err()
+}
+
+/// A server whose connections rest at once, with one that rests after a request.
+async fn resting(limits: ServeLimits) -> (Server, Arc<()>, TcpStream) {
+    let held = Arc::default();
+    let rest = Duration::from_millis(5);
+    let server = start_held(ServeLimits { rest, ..limits }, Arc::clone(&held));
+    let mut stream = open(&server, GET).await;
+    assert!(read_some(&mut stream).await.contains("200 OK"));
+    until(|| Arc::strong_count(&held) == RESTING).await;
+    (server, held, stream)
+}
+
+/// This test's and the listener's.
+const RESTING: usize = 2;
+
+async fn until(is_so: impl Fn() -> bool) {
+    let so = async {
+        while !is_so() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(Duration::from_secs(5), so).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_that_has_rested_answers_whatever_comes_in_whatever_pieces() {
+    let (_server, held, mut stream) = resting(ServeLimits::default()).await;
+    let two = [GET, GET].concat();
+    for pieces in [
+        vec![GET],
+        vec![&GET[..1], &GET[1..]],
+        vec![&GET[..30], &GET[30..]],
+        vec![b"\r\n", GET],
+        vec![&two[..GET.len() + 1], &two[GET.len() + 1..]],
+    ] {
+        let answers = pieces.concat().len() / GET.len();
+        for piece in pieces {
+            stream.write_all(piece).await.unwrap();
+            // Long enough to rest, were it at that.
+            sleep(Duration::from_millis(30)).await;
+        }
+        let mut text = String::new();
+        while text.matches("200 OK").count() < answers {
+            text += &read_some(&mut stream).await;
+        }
+        until(|| Arc::strong_count(&held) == RESTING).await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_its_client_has_not_taken_is_no_rest() {
+    let (_server, _held, mut stream) = resting(ServeLimits::default()).await;
+    let large = b"GET /large HTTP/1.1\r\nhost: gw.test\r\nconnection: close\r\n\r\n";
+    stream.write_all(large).await.unwrap();
+    sleep(Duration::from_millis(100)).await;
+    assert!(read_all(&mut stream).await.len() > LARGE);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_waited_for_is_no_rest() {
+    let (_server, _held, mut stream) = resting(ServeLimits::default()).await;
+    stream.write_all(SLOW).await.unwrap();
+    assert!(read_some(&mut stream).await.contains("200 OK"));
+}
+
+#[tokio::test]
+async fn a_connection_that_rests_is_cut_when_it_has_idled() {
+    let limit = Duration::from_millis(300);
+    let limits = ServeLimits {
+        idle_timeout: limit,
+        header_timeout: limit,
+        ..ServeLimits::default()
+    };
+    let (_server, _held, mut stream) = resting(limits).await;
+    let start = Instant::now();
+    // Empty lines are no request.
+    let trickle = async {
+        while stream.write_all(b"\r\n").await.is_ok() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(5), trickle).await.unwrap();
+    assert!(start.elapsed() > limit / 2);
+}
+
+#[tokio::test]
+async fn a_connection_that_rests_ends_with_the_drain_and_with_its_client() {
+    let tasks = || Handle::current().metrics().num_alive_tasks();
+    let (server, _held, stream) = resting(ServeLimits::default()).await;
+    let open = tasks();
+    drop(stream);
+    until(|| tasks() == open - 1).await;
+    drop(server);
+    let (server, _held, mut stream) = resting(ServeLimits::default()).await;
+    server.trigger.begin();
+    assert_eq!(read_all(&mut stream).await, "");
+    assert_eq!(server.running.await.unwrap(), Drained { cut: 0 });
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use std::{
     io,
     pin::Pin,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker, ready},
@@ -43,12 +43,27 @@ pub(super) struct Patience {
 pub(crate) struct WireState {
     requests: AtomicU64,
     answered: AtomicU64,
+    /// How many heads were handed on where nothing of another has come; [`AMID`] anywhere else.
+    handed_on: AtomicU64,
     upgraded: AtomicBool,
     fault: OnceLock<(u64, HeadFault)>,
     reader: AtomicWaker,
 }
 
+/// Within a request, or not yet looked at.
+const AMID: u64 = u64::MAX;
+
 impl WireState {
+    /// Returns how many requests the service was given, where each was answered and nothing of another has come.
+    ///
+    /// An answer's body may still be on its way.
+    pub(super) fn between_requests(&self) -> Option<u64> {
+        let requests = self.requests.load(Ordering::Relaxed);
+        let is_between = self.handed_on.load(Ordering::Relaxed) == requests
+            && self.answered.load(Ordering::Relaxed) == requests;
+        is_between.then_some(requests)
+    }
+
     /// Counts a request that the service was given, and returns why its head is bad, where it is.
     pub(super) fn request(&self) -> Result<u64, HeadFault> {
         let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
@@ -66,9 +81,35 @@ impl WireState {
     }
 }
 
+/// Where a connection's transport is once the library's side of the connection is dropped.
+pub(super) struct Left<T>(Arc<Mutex<Option<T>>>);
+
+impl<T> Left<T> {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(None)))
+    }
+
+    /// Takes the transport, where it is there.
+    pub(super) fn take(&self) -> Option<T> {
+        self.slot().take()
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Option<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Clone for Left<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
 /// An HTTP/1 connection's transport, guarded.
 pub(super) struct Wire<T> {
-    inner: T,
+    /// Gone only while this is dropped.
+    inner: Option<T>,
+    left: Left<T>,
     scanner: Scanner,
     state: Arc<WireState>,
     /// Read already, and not yet to be handed on.
@@ -82,12 +123,14 @@ pub(super) struct Wire<T> {
 impl<T> Wire<T> {
     pub(super) fn new(
         inner: T,
+        left: Left<T>,
         state: Arc<WireState>,
         patience: Patience,
         (cut, place): (Cut, Place),
     ) -> Self {
         Self {
-            inner,
+            inner: Some(inner),
+            left,
             scanner: Scanner::default(),
             state,
             held: Vec::new(),
@@ -130,6 +173,16 @@ impl<T> Wire<T> {
         }
     }
 
+    /// Says how far the requests are, now that no more bytes have come.
+    fn pause(&self) {
+        let is_between = self.scanner.is_at_start() && self.held.is_empty();
+        let heads = match is_between {
+            true => self.scanner.heads(),
+            false => AMID,
+        };
+        self.state.handed_on.store(heads, Ordering::Relaxed);
+    }
+
     fn publish(&self) {
         if let Some(fault) = self.scanner.fault() {
             let _ = self.state.fault.set(fault);
@@ -137,10 +190,23 @@ impl<T> Wire<T> {
     }
 }
 
+impl<T> Drop for Wire<T> {
+    fn drop(&mut self) {
+        *self.left.slot() = self.inner.take();
+    }
+}
+
+impl<T: Unpin> Wire<T> {
+    fn inner(&mut self) -> io::Result<Pin<&mut T>> {
+        let inner = self.inner.as_mut().map(Pin::new);
+        inner.ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
 impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
     fn read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
+        ready!(self.inner()?.poll_read(cx, buf))?;
         let read = &buf.filled()[before..];
         let passed = self.scanner.scan(read);
         if passed < read.len() {
@@ -157,7 +223,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
         let mut scratch = [0; 1024];
         loop {
             let mut buf = ReadBuf::new(&mut scratch);
-            ready!(Pin::new(&mut self.inner).poll_read(cx, &mut buf))?;
+            ready!(self.inner()?.poll_read(cx, &mut buf))?;
             if buf.filled().is_empty() {
                 return Poll::Ready(Ok(()));
             }
@@ -177,7 +243,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
         ready!(timer.as_mut().poll(cx));
         let answer =
             b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-        let _ = Pin::new(&mut self.inner).poll_write(cx, answer);
+        let _ = self.inner()?.poll_write(cx, answer);
         Poll::Ready(Err(self.cut.because("header-timeout")))
     }
 }
@@ -202,8 +268,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<T> {
             return Poll::Ready(this.hand_on(buf));
         }
         match this.read(cx, buf) {
-            Poll::Pending => this.poll_head_timer(cx),
+            Poll::Pending => {
+                this.pause();
+                this.poll_head_timer(cx)
+            }
             read => {
+                this.state.handed_on.store(AMID, Ordering::Relaxed);
                 if !this.scanner.is_in_head() {
                     this.head_timer = None;
                 }
@@ -220,7 +290,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Wire<T> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = Pin::new(&mut this.inner).poll_write(cx, bytes);
+        let written = this.inner()?.poll_write(cx, bytes);
         this.write.judge(cx, written)
     }
 
@@ -230,23 +300,23 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Wire<T> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = Pin::new(&mut this.inner).poll_write_vectored(cx, slices);
+        let written = this.inner()?.poll_write_vectored(cx, slices);
         this.write.judge(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
+        self.inner.as_ref().is_some_and(T::is_write_vectored)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let flushed = Pin::new(&mut this.inner).poll_flush(cx);
+        let flushed = this.inner()?.poll_flush(cx);
         this.write.judge(cx, flushed)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let shut = Pin::new(&mut this.inner).poll_shutdown(cx);
+        let shut = this.inner()?.poll_shutdown(cx);
         this.write.judge(cx, shut)
     }
 }

@@ -84,6 +84,11 @@ impl Scanner {
         self.state == State::Fields || (self.state == State::Start && !self.line.is_empty())
     }
 
+    /// Tells whether nothing of a request has come since the last one ended.
+    pub(super) fn is_at_start(&self) -> bool {
+        self.state == State::Start && self.line.is_empty()
+    }
+
     pub(super) fn is_undecided(&self) -> bool {
         self.state == State::Undecided
     }
