@@ -349,3 +349,41 @@ proptest! {
         strip_query(&query, &all);
     }
 }
+
+#[test]
+fn a_credential_says_where_it_was_and_not_what_it_is() {
+    let header = HeaderName::from_static("x-session-id");
+    for (carrier, shown) in [
+        (Carrier::Bearer, "session token in Authorization: Bearer"),
+        (Carrier::Cookie, "session token in Clerk's session cookie"),
+        (
+            Carrier::Header(&header),
+            "bare session ID in the header x-session-id",
+        ),
+        (
+            Carrier::Query("sid"),
+            "bare session ID in the query parameter sid",
+        ),
+    ] {
+        assert_eq!(carrier.to_string(), shown);
+    }
+}
+
+#[test]
+fn a_presented_token_is_its_bytes_and_is_checked_by_all_of_them() {
+    for (value, is_good) in [(JWT, true), ("a b", false), ("a,b", false)] {
+        let headers = headers(&[("authorization", &format!("Bearer {value}"))]);
+        let sources = tokens();
+        let found = sources.extract(&headers, None, SessionIds::Refused);
+        let Extracted::Found(credential) = found else {
+            panic!("{value}");
+        };
+        #[cfg(feature = "gateway")]
+        assert_eq!(credential.check().is_ok(), is_good, "{value}");
+        let Credential::SessionToken { token, .. } = credential else {
+            panic!("{value}");
+        };
+        assert_eq!(token.bytes(), value.as_bytes());
+        assert_eq!(token.text().is_ok(), is_good, "{value}");
+    }
+}

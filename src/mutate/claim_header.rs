@@ -140,6 +140,8 @@ mod tests {
             (json!(-1.5), Some("-1.5")),
             (json!(u64::MAX), Some("18446744073709551615")),
             (json!(true), Some("true")),
+            (json!(MAX_EXACT), Some("9007199254740992.0")),
+            (json!(MAX_EXACT * 2.0), None),
             (json!(1e300), None),
             (json!(["a"]), None),
             (json!({"a": 1}), None),

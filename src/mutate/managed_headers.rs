@@ -241,7 +241,10 @@ pub(super) fn header_value(text: &str) -> Result<HeaderValue, HeaderError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::SessionData;
+    use crate::{
+        mutate::claim_header::{Absent, ClaimForm},
+        session::SessionData,
+    };
 
     const TENANT: HeaderName = HeaderName::from_static("x-tenant");
 
@@ -307,8 +310,51 @@ mod tests {
     }
 
     #[test]
+    fn managed_names_are_found_as_they_are_spelled() {
+        let mut headers = HeaderMap::new();
+        for name in ["x_clerk_user_id", "x.tenant", "accept"] {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static("a"));
+        }
+        let mut found = managed().found_in(&headers);
+        found.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+        assert_eq!(found, ["x.tenant", "x_clerk_user_id"]);
+    }
+
+    #[test]
+    fn a_claim_of_the_token_is_told() {
+        let claims = serde_json::from_str(r#"{"tier":"gold"}"#).unwrap();
+        let session = Session::new(SessionData {
+            claims: Some(claims),
+            ..SessionData::plain()
+        });
+        let claim = ClaimHeader {
+            path: vec!["tier".to_owned()],
+            absent: Absent::Refuse,
+            form: ClaimForm::Text,
+        };
+        let set = HeaderSet::new(vec![(TENANT, HeaderSource::Claim(claim))]);
+        assert_eq!(sent(&set, &session), "gold");
+    }
+
+    #[test]
+    fn each_refusal_has_its_slug() {
+        assert_eq!(HeaderError::ClaimMissing.slug(), "claim-missing");
+        assert_eq!(
+            HeaderError::Unrepresentable.slug(),
+            "claim-not-representable"
+        );
+    }
+
+    #[test]
     fn a_field_that_no_header_can_carry_is_refused() {
-        for text in ["a\r\nX-Hasura-Role: admin", "a\0", "\u{e9}", " a", "a "] {
+        for text in [
+            "a\r\nX-Hasura-Role: admin",
+            "a\0",
+            "a\u{7f}",
+            "\u{e9}",
+            " a",
+            "a ",
+        ] {
             assert_eq!(
                 header_value(text),
                 Err(HeaderError::Unrepresentable),

@@ -60,3 +60,50 @@ impl RoleWishError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, Request};
+
+    use super::*;
+
+    fn kept(fields: &[(&'static str, &'static str)]) -> Option<RoleWish> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            );
+        }
+        let (mut parts, ()) = Request::new(()).into_parts();
+        parts.headers = headers;
+        RoleWish::keep(&mut parts);
+        parts.extensions.remove()
+    }
+
+    #[test]
+    fn one_role_in_hasuras_own_spelling_is_a_wish() {
+        let one = kept(&[("x-hasura-role", "editor"), ("accept", "a")]);
+        assert!(matches!(one, Some(RoleWish::One(role)) if role == "editor"));
+        let several = kept(&[("x-hasura-role", "editor"), ("x-hasura-role", "editor")]);
+        assert!(matches!(several, Some(RoleWish::Several)));
+        for fields in [&[("accept", "a")][..], &[("x_hasura_role", "editor")], &[]] {
+            assert!(kept(fields).is_none(), "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_token_no_wish_is_granted() {
+        for (wish, error) in [
+            (RoleWish::Several, RoleWishError::Repeated),
+            (
+                RoleWish::One(HeaderValue::from_static("a")),
+                RoleWishError::NotAllowed,
+            ),
+        ] {
+            assert_eq!(wish.grant(None), Err(error));
+        }
+        assert_eq!(RoleWishError::NotAllowed.slug(), "hasura-role-not-allowed");
+        assert_eq!(RoleWishError::Repeated.slug(), "hasura-role-repeated");
+    }
+}

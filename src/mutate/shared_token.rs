@@ -110,6 +110,15 @@ mod tests {
         assert_eq!(read("sess_a", "user_a", 900), Some((token, at(900))));
     }
 
+    #[test]
+    fn a_time_is_written_in_milliseconds() {
+        assert_eq!(
+            millis(Some(Duration::from_secs(2))).as_deref(),
+            Some("2000")
+        );
+        assert_eq!(millis(None), None);
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_read_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {

@@ -210,6 +210,12 @@ mod tests {
             (r#"{"exp":100}"#, Some(Timestamp::from_secs(100))),
             (r#"{"exp":100.9}"#, Some(Timestamp::from_secs(100))),
             (r#"{"exp":1e300}"#, None),
+            (
+                r#"{"exp":253402300799}"#,
+                Some(Timestamp::from_secs(253_402_300_799)),
+            ),
+            (r#"{"exp":253402300800}"#, None),
+            (r#"{"exp":0}"#, None),
             (r#"{"exp":-1}"#, None),
             (r#"{"exp":"100"}"#, None),
             ("{}", None),
@@ -221,6 +227,20 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "gateway")]
+    fn a_token_knows_the_roles_that_it_allows() {
+        let origin = Origin {
+            user_id: "user_a".into(),
+            asked: Revocations::new(Duration::ZERO).epoch(),
+        };
+        let claims = r#"{"x-hasura-allowed-roles":["editor"]}"#;
+        let payload = format!(r#"{{"exp":100,"https://hasura.io/jwt/claims":{claims}}}"#);
+        let token = TemplateToken::read(jwt(&payload), origin, Timestamp::from_secs(0)).unwrap();
+        let allows = ["editor", "admin"].map(|role| token.hasura_roles().allow(role.as_bytes()));
+        assert_eq!(allows, [true, false]);
+    }
+
+    #[test]
     fn debug_does_not_show_the_token() {
         let origin = Origin {
             user_id: "user_a".into(),
@@ -228,7 +248,11 @@ mod tests {
         };
         let jwt = jwt(r#"{"exp":100}"#);
         let token = TemplateToken::read(jwt, origin, Timestamp::from_secs(0)).unwrap();
-        assert!(!format!("{token:?}").contains("e30"));
+        let shown = format!("{token:?}");
+        assert!(
+            shown.contains("expires_at") && !shown.contains("e30"),
+            "{shown}"
+        );
         assert!(!format!("{:?}", token.bearer()).contains("e30"));
     }
 }

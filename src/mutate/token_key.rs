@@ -99,3 +99,88 @@ impl Equivalent<TokenKey> for TokenQuery<'_> {
         self.parts() == key.parts()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::hash::BuildHasher;
+
+    use foldhash::quality::RandomState;
+
+    use super::*;
+    use crate::{
+        mutate::template_token::OrganizationRule,
+        session::{Actor, Organization, SessionData},
+    };
+
+    fn request(template: &str) -> Arc<TokenRequest> {
+        Arc::new(TokenRequest {
+            template: template.to_owned(),
+            lifetime: None,
+            max_age: None,
+            organization: OrganizationRule::Any,
+        })
+    }
+
+    fn data(organization: Option<(&str, Option<&str>)>, actor: Option<&str>) -> SessionData {
+        SessionData {
+            organization: organization.map(|(id, role)| Organization {
+                id: id.to_owned(),
+                slug: None,
+                role: role.map(str::to_owned),
+                permissions: Vec::new(),
+            }),
+            actor: actor.map(|sub| Actor {
+                sub: sub.to_owned(),
+                iss: None,
+                sid: None,
+            }),
+            ..SessionData::plain()
+        }
+    }
+
+    #[test]
+    fn a_token_is_kept_for_all_that_it_was_minted_from() {
+        let plain = || data(Some(("org_1", Some("org:admin"))), Some("user_2"));
+        let other_session = SessionData {
+            id: "sess_2".to_owned(),
+            ..plain()
+        };
+        let variants = [
+            (plain(), "a"),
+            (plain(), "b"),
+            (other_session, "a"),
+            (data(Some(("org_1", None)), Some("user_2")), "a"),
+            (
+                data(Some(("org_2", Some("org:admin"))), Some("user_2")),
+                "a",
+            ),
+            (data(None, Some("user_2")), "a"),
+            (data(Some(("org_1", Some("org:admin"))), None), "a"),
+        ];
+        let variants = variants.map(|(data, template)| (Session::new(data), request(template)));
+        let hasher = RandomState::default();
+        for (at, (session, request)) in variants.iter().enumerate() {
+            let query = TokenQuery { session, request };
+            for (other, (session, request)) in variants.iter().enumerate() {
+                let key = TokenKey::of(&TokenQuery { session, request });
+                let same_hash = hasher.hash_one(&query) == hasher.hash_one(&key);
+                let same = (query.equivalent(&key), same_hash);
+                assert_eq!(same, (at == other, at == other), "{at} {other}");
+            }
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "gateway")]
+    fn a_key_says_whose_token_it_is_of() {
+        let request = request("a");
+        for (organization, id) in [(Some(("org_1", None)), Some("org_1")), (None, None)] {
+            let session = &Session::new(data(organization, None));
+            let key = TokenKey::of(&TokenQuery {
+                session,
+                request: &request,
+            });
+            assert_eq!((key.session_id(), key.organization_id()), ("sess_1", id));
+        }
+    }
+}

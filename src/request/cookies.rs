@@ -80,6 +80,7 @@ mod tests {
         let (most, more) = (MAX_COOKIES, MAX_COOKIES + 1);
         for (fields, is_good) in [
             (vec![&*cookies(most)], true),
+            (vec![&*fields(most).join(";")], true),
             (vec![&*cookies(more)], false),
             (vec![&*fields(most).join(";"), "b"], false),
             (fields(most), true),
