@@ -198,7 +198,13 @@ fn expiry(jwt: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::revocation::Revocations;
+    use crate::{
+        clerk::{
+            Refusal,
+            model::{ClerkError, ClerkErrors},
+        },
+        revocation::Revocations,
+    };
 
     fn jwt(payload: &str) -> String {
         format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(payload))
@@ -238,6 +244,55 @@ mod tests {
         let token = TemplateToken::read(jwt(&payload), origin, Timestamp::from_secs(0)).unwrap();
         let allows = ["editor", "admin"].map(|role| token.hasura_roles().allow(role.as_bytes()));
         assert_eq!(allows, [true, false]);
+    }
+
+    #[test]
+    fn what_clerk_says_of_a_mint_is_told_from_an_outage() {
+        for (status, code, message, told) in [
+            (
+                404,
+                "resource_not_found",
+                "not found",
+                TemplateTokenError::SessionNotGood,
+            ),
+            (422, "session_ended", "", TemplateTokenError::SessionNotGood),
+            (
+                404,
+                "resource_not_found",
+                "JWT template not found",
+                TemplateTokenError::TemplateNotFound,
+            ),
+            (
+                401,
+                "authorization_invalid",
+                "",
+                TemplateTokenError::Outage(Outage::KeyRefused),
+            ),
+            (
+                500,
+                "internal_error",
+                "",
+                TemplateTokenError::Outage(Outage::Unavailable),
+            ),
+            // Not in Clerk's words: a proxy's page.
+            (404, "", "", TemplateTokenError::Outage(Outage::Unavailable)),
+        ] {
+            let error = ClerkError {
+                code: code.to_owned(),
+                message: message.to_owned(),
+                ..ClerkError::default()
+            };
+            let refusal = Refusal {
+                status,
+                errors: ClerkErrors {
+                    errors: vec![error],
+                    ..ClerkErrors::default()
+                },
+                ..Refusal::default()
+            };
+            let error = Error::Refused(Box::new(refusal));
+            assert_eq!(TemplateTokenError::of(&error), told, "{status} {code}");
+        }
     }
 
     #[test]

@@ -53,6 +53,9 @@ struct Options {
     /// The gateway's worker threads; above one, it is not pinned
     #[arg(long, default_value_t = 1)]
     workers: usize,
+    /// Idle connections that are opened to weigh one
+    #[arg(long, default_value_t = 2000)]
+    idle: usize,
     /// Only parts whose names hold this
     #[arg(long, default_value = "")]
     only: String,
@@ -72,6 +75,8 @@ enum Role {
 
 fn main() {
     let options = Options::parse();
+    // Idle connections take more than a shell gives.
+    rlimit::increase_nofile_limit(u64::MAX).unwrap();
     match options.role {
         Some(Role::Upstream) => upstream::run(),
         Some(Role::Generate(load)) => generator::run(&load),
@@ -92,6 +97,7 @@ impl Options {
             self.clients = 16;
             self.rate = vec![200];
             self.tokens = 20;
+            self.idle = 20;
         }
         self
     }

@@ -4,6 +4,7 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
     path::Path,
+    thread,
 };
 
 use super::{
@@ -14,9 +15,6 @@ use super::{
     report::{Sample, Table},
     tokens::Tokens,
 };
-
-/// Idle connections that are opened to weigh one.
-const IDLE: usize = 500;
 
 struct Run<'a> {
     options: &'a Options,
@@ -118,8 +116,19 @@ impl<'a> Run<'a> {
             "{:24} {:>12} {:>12} {:>20}",
             "", "first 200", "resident", "idle connection"
         );
-        for gateway in &self.gateways {
-            let idle = gateway.idle_connection(tokens.sandbox.session_token(), IDLE);
+        let token = tokens.sandbox.session_token();
+        let count = self.options.idle;
+        let idle: Vec<_> = thread::scope(|scope| {
+            let gateways = self.gateways.iter();
+            let weighing: Vec<_> = gateways
+                .map(|gateway| scope.spawn(move || gateway.idle_connection(token, count)))
+                .collect();
+            weighing
+                .into_iter()
+                .map(|weighed| weighed.join().unwrap())
+                .collect()
+        });
+        for (gateway, idle) in self.gateways.iter().zip(idle) {
             println!(
                 "{:24} {:>9.1} ms {:>8.0} KiB {:>16.1} KiB",
                 gateway.name,
