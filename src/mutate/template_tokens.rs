@@ -276,23 +276,5 @@ fn lifetime(now: Timestamp, expires_at: Timestamp, max_age: Option<Duration>) ->
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_is_served_until_a_little_before_its_end() {
-        let at = Timestamp::from_secs;
-        let max_age = Some(Duration::from_secs(40));
-        for (expires, max_age, refresh, fresh) in [
-            (60, None, 41_250, 55_000),
-            (60, max_age, 30_000, 40_000),
-            (10, None, 6_750, 9_000),
-            (1000, None, 746_250, 995_000),
-        ] {
-            let lifetime = lifetime(at(0), at(expires), max_age);
-            assert_eq!(lifetime.refresh_at.as_millis(), refresh);
-            assert_eq!(lifetime.fresh_until.as_millis(), fresh);
-            assert_eq!(lifetime.stale_until, lifetime.fresh_until);
-        }
-    }
-}
+#[path = "template_tokens_tests.rs"]
+mod tests;
