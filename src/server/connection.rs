@@ -20,7 +20,7 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use pin_project_lite::pin_project;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     time::{Instant, sleep_until, timeout, timeout_at},
 };
@@ -205,23 +205,26 @@ where
             // Bytes that make no request do not keep it open.
             since = resting.since.unwrap_or(since);
             let waited = tokio::select! {
-                () = drain.begun() => return Ok(()),
+                () = drain.begun() => break,
                 waited = timeout_at(since + self.limits.idle_http1(), io.wait()) => waited,
             };
             match waited {
                 Ok(Ok(true)) => {}
-                Ok(Ok(false)) => return Ok(()),
+                Ok(Ok(false)) => break,
                 Ok(Err(error)) => {
                     traffic::closed("client-gone");
                     tracing::debug!(client.address = %peer.0, %error, "connection ended while it rested");
-                    return Ok(());
+                    break;
                 }
                 Err(_) => {
                     traffic::closed("idle-timeout");
-                    return Ok(());
+                    break;
                 }
             }
         }
+        // TLS says goodbye.
+        let _ = timeout(self.limits.write_timeout, io.shutdown()).await;
+        Ok(())
     }
 
     /// Serves HTTP/1.1 until the connection ends, or rests.
