@@ -126,11 +126,11 @@ impl ReverseProxy {
 
     /// Sends a request to an upstream and returns its response, both bodies streaming.
     ///
-    /// The headers and a wish for an upgrade are taken out of `parts`. The path and query of `parts.uri` go out byte for byte; `Host` becomes the upstream's own authority (the one
-    /// that the client asked for belongs into `X-Forwarded-Host`). What no upstream has seen is tried on the
-    /// upstream's other URLs where one cannot be connected to. Requests without a body whose method is idempotent are
-    /// tried once more on a new connection where the connection ends before a response. Dropping the future or the
-    /// response's body ends the exchange.
+    /// The headers and a wish for an upgrade are taken out of `parts`. The path and query of `parts.uri` go out byte
+    /// for byte; `Host` becomes the upstream's own authority (the one that the client asked for belongs into
+    /// `X-Forwarded-Host`). What no upstream has seen is tried on the upstream's other URLs where one cannot be
+    /// connected to. Requests without a body whose method is idempotent are tried once more on a new connection where
+    /// the connection ends before a response. Dropping the future or the response's body ends the exchange.
     ///
     /// A request for an upgrade becomes one where the upstream answers 101: both sides are then joined, for as long
     /// as the allowance lasts.
@@ -149,7 +149,8 @@ impl ReverseProxy {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        // Not in the future, which would hold what was before as well as what goes out.
+        // Not in the future, which would hold what was before as well as what goes out. So it is with the attempts
+        // below: an async function keeps each argument beside what becomes of it.
         let outgoing = self.outgoing(parts, body, limits);
         async move {
             let sent = match outgoing {

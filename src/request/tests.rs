@@ -180,30 +180,22 @@ fn an_absolute_target_spares_nobody_the_host_line_in_http_1_1() {
 
 #[test]
 fn only_an_absolute_target_of_http_1_leaves_the_path_out() {
-    for (target, version, is_good) in [
-        ("http://gw.test", Version::HTTP_11, true),
-        ("http://gw.test", Version::HTTP_2, false),
-        ("http://gw.test/", Version::HTTP_2, true),
-        ("?q", Version::HTTP_10, false),
-        ("/?q", Version::HTTP_10, true),
+    let absolute = |target: &str| {
+        let builder = Uri::builder().scheme("http").authority("gw.test");
+        builder.path_and_query(target).build().unwrap()
+    };
+    let origin = |target: &str| Uri::builder().path_and_query(target).build().unwrap();
+    for (uri, version, is_good) in [
+        (absolute("?q"), Version::HTTP_11, true),
+        (absolute("?q"), Version::HTTP_2, false),
+        (absolute("/?q"), Version::HTTP_2, true),
+        (origin("?q"), Version::HTTP_10, false),
+        (origin("/?q"), Version::HTTP_10, true),
     ] {
-        let Ok(uri) = target.parse::<Uri>() else {
-            continue;
-        };
-        // Reading a URI gives it the path that a head may lack.
-        let uri = match target {
-            "http://gw.test" => Uri::builder()
-                .scheme("http")
-                .authority("gw.test")
-                .path_and_query("?q")
-                .build()
-                .unwrap(),
-            _ => uri,
-        };
         let mut request = parts("GET", "/", &["gw.test"]);
         (request.uri, request.version) = (uri, version);
         let parsed = CanonicalRequest::parse(&request);
-        assert_eq!(parsed.is_ok(), is_good, "{target} {version:?}");
+        assert_eq!(parsed.is_ok(), is_good, "{request:?}");
     }
 }
 
@@ -224,13 +216,6 @@ fn a_query_has_no_byte_that_ends_a_line_or_a_target() {
     for byte in 0..=u8::MAX {
         let is_refused = byte < b' ' || matches!(byte, b' ' | b'#' | 0x7f);
         assert_eq!(is_refused_in_query(byte), is_refused, "{byte}");
-    }
-    let deleted = Uri::try_from(&b"/a?b\x7f"[..]);
-    if let Ok(uri) = deleted {
-        let mut request = parts("GET", "/", &["gw.test"]);
-        request.uri = uri;
-        let refused = CanonicalRequest::parse(&request).unwrap_err();
-        assert_eq!(refused, RequestError::Query);
     }
 }
 
