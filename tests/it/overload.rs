@@ -5,7 +5,7 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
@@ -17,6 +17,7 @@ use crate::{
     },
     attacks::{connect, counts, eventually, is_served, rest, scene},
     support::{
+        meanwhile::meanwhile,
         process::{get, status_of},
         programs::{Certificate, curl, text},
         scene::{Scene, Setting},
@@ -34,25 +35,18 @@ const BIG: usize = 16 << 20;
 const ROOM_FOR: usize = 64;
 
 /// Does something over and over until the others have been served, and once at least.
-fn meanwhile<F>(scene: &Scene, flood: F) -> usize
+fn flooded<F>(scene: &Scene, flood: F) -> usize
 where
-    F: Fn(SocketAddr, usize) + Copy + Send + Sync,
+    F: Fn(SocketAddr, usize) + Sync,
 {
-    let (over, times) = (AtomicBool::new(false), AtomicUsize::new(0));
-    thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                while !over.load(Ordering::Relaxed) {
-                    flood(scene.address, times.fetch_add(1, Ordering::Relaxed));
-                }
-            });
-        }
+    let times = AtomicUsize::new(0);
+    let flood = |_| flood(scene.address, times.fetch_add(1, Ordering::Relaxed));
+    meanwhile(4, flood, || {
         eventually("a flood", || times.load(Ordering::Relaxed) > 4);
         for _ in 0..4 {
             is_served(scene);
             assert_eq!(scene.signed_in("/app/x", &[]), 200);
         }
-        over.store(true, Ordering::Relaxed);
     });
     times.load(Ordering::Relaxed)
 }
@@ -313,7 +307,7 @@ async fn others_are_served_while_heads_flood() {
     let (fits, too_large) = (head(600), head(1200));
     let requests = [(fits, "HTTP/1.1 200"), (too_large, "HTTP/1.1 431")];
     let requests = &requests;
-    let times = meanwhile(&scene, |address, number| {
+    let times = flooded(&scene, |address, number| {
         let (request, status) = &requests[number % 2];
         let mut stream = open(address);
         // What is too large is refused before it has all been sent.
@@ -343,7 +337,7 @@ async fn others_are_served_while_streams_are_reset_rapidly() {
         };
         streams.flat_map(pair).collect()
     };
-    meanwhile(&scene, |address, number| {
+    flooded(&scene, |address, number| {
         let mut stream = http2::connect(address);
         if number % 2 == 0 {
             let _ = stream.write_all(&pairs(0, 1000));
@@ -370,7 +364,7 @@ async fn others_are_served_while_continuations_flood() {
     let begin = frame(HEADERS, END_STREAM, 1, &block(&http2::get("/public/x")));
     let more = frame(CONTINUATION, 0, 1, &block(&[("x-a", "b")])).repeat(10_000);
     let (begin, more) = (&begin, &more);
-    let times = meanwhile(&scene, |address, _| {
+    let times = flooded(&scene, |address, _| {
         let mut stream = http2::connect(address);
         let _ = stream.write_all(begin);
         let _ = stream.write_all(more);
@@ -390,7 +384,7 @@ async fn others_are_served_while_tokens_are_bad() {
         scene.sandbox.requests("GetJWKS"),
     );
     let end = &signature[12..];
-    let times = meanwhile(&scene, |address, number| {
+    let times = flooded(&scene, |address, number| {
         let request = |at| {
             let own = number * 100 + at;
             format!(

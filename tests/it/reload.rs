@@ -2,14 +2,12 @@
 
 use std::{
     fs,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
 use crate::support::{
+    meanwhile::meanwhile,
     process::{get, raw, status_of},
     programs::{Certificate, curl, text},
     scene::{Scene, Setting},
@@ -130,39 +128,26 @@ async fn what_only_a_restart_can_change_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_request_is_lost_while_the_configuration_is_replaced_a_hundred_times() {
-    let scene = Arc::new(scene(QUIET.server).await);
-    let (done, served) = (
-        Arc::new(AtomicBool::new(false)),
-        Arc::new(AtomicUsize::new(0)),
-    );
-    let clients: Vec<_> = (0..4)
-        .map(|_| {
-            let (scene, done, served) =
-                (Arc::clone(&scene), Arc::clone(&done), Arc::clone(&served));
-            std::thread::spawn(move || {
-                while !done.load(Ordering::Relaxed) {
-                    let answer = get(scene.address, "/public/x", &[]);
-                    assert_eq!(status_of(&answer), 200, "{answer}");
-                    served.fetch_add(1, Ordering::Relaxed);
-                }
-            })
-        })
-        .collect();
+    let scene = scene(QUIET.server).await;
+    let served = AtomicUsize::new(0);
+    let ask = |_| {
+        let answer = get(scene.address, "/public/x", &[]);
+        assert_eq!(status_of(&answer), 200, "{answer}");
+        served.fetch_add(1, Ordering::Relaxed);
+    };
     let good = fs::read_to_string(&scene.file).unwrap();
-    for round in 0..100 {
-        let (change, status) = match round % 4 {
-            0 => (MORE, 200),
-            1 => ("\n[nonsense", 422),
-            2 => ("\n[session]\nnegative_ttl = \"1s\"\n", 422),
-            _ => ("\n[cache]\nsession_ttl = \"14s\"\n", 200),
-        };
-        scene.rewrite(|_| good.clone() + change);
-        assert_eq!(status_of(&scene.post("/reload", "")), status, "{round}");
-    }
-    done.store(true, Ordering::Relaxed);
-    for client in clients {
-        client.join().unwrap();
-    }
+    meanwhile(4, ask, || {
+        for round in 0..100 {
+            let (change, status) = match round % 4 {
+                0 => (MORE, 200),
+                1 => ("\n[nonsense", 422),
+                2 => ("\n[session]\nnegative_ttl = \"1s\"\n", 422),
+                _ => ("\n[cache]\nsession_ttl = \"14s\"\n", 200),
+            };
+            scene.rewrite(|_| good.clone() + change);
+            assert_eq!(status_of(&scene.post("/reload", "")), status, "{round}");
+        }
+    });
     assert!(served.load(Ordering::Relaxed) > 100);
 }
 

@@ -1,10 +1,10 @@
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
 use super::{Fleet, Replica, eventually};
+use crate::support::meanwhile::meanwhile;
 
 /// Where each new session costs a call.
 const ASKED: &str = "/asked/x";
@@ -97,24 +97,18 @@ async fn no_ten_seconds_hold_more_calls_than_the_budget_of_all_replicas() {
 
 /// Has all replicas ask as much as they can for a while, and returns how many calls had come when.
 fn counted_under_load(fleet: &Fleet) -> Vec<(Duration, usize)> {
-    let is_over = AtomicBool::new(false);
-    let mut counted = Vec::new();
-    thread::scope(|scope| {
-        for replica in fleet.replicas.iter().cycle().take(6) {
-            scope.spawn(|| {
-                while !is_over.load(Ordering::Relaxed) {
-                    fleet.passed_by(replica);
-                }
-            });
-        }
+    let ask = |number: usize| {
+        fleet.passed_by(&fleet.replicas[number % 3]);
+    };
+    meanwhile(6, ask, || {
+        let mut counted = Vec::new();
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(24) {
             counted.push((begun.elapsed(), fleet.calls()));
             thread::sleep(Duration::from_millis(2));
         }
-        is_over.store(true, Ordering::Relaxed);
-    });
-    counted
+        counted
+    })
 }
 
 fn most_in_10_s(counted: &[(Duration, usize)]) -> usize {
@@ -185,31 +179,26 @@ async fn whoever_forges_the_ledger_leaves_each_replica_its_part() {
     fleet.verdict_on_a_new_session(replica);
     let ledger = fleet.ledger();
     fleet.redis.cli(&["COPY", &ledger, "older"]);
-    let is_over = AtomicBool::new(false);
-    let (passed, again) = thread::scope(|scope| {
-        scope.spawn(|| {
-            let garbage = "{\"calls\":{},\"cut\":null,\"opens_at\":99999999999999}";
-            while !is_over.load(Ordering::Relaxed) {
-                fleet.redis.cli(&["SET", &ledger, garbage]);
-                fleet.redis.cli(&["DEL", &ledger]);
-                fleet.redis.cli(&["LPUSH", &ledger, garbage]);
-                fleet.redis.cli(&["COPY", "older", &ledger, "REPLACE"]);
-            }
-        });
-        eventually("forged and lost", || {
-            fleet.verdict_on_a_new_session(replica);
-            replica.lookups("forged") > 0 && replica.lookups("lost") > 0
-        });
-        thread::sleep(Duration::from_secs(11));
-        let passed = fleet.passed_by(replica);
-        thread::sleep(Duration::from_secs(11));
-        let again = fleet.passed_by(replica);
-        is_over.store(true, Ordering::Relaxed);
-        (passed, again)
+    let garbage = "{\"calls\":{},\"cut\":null,\"opens_at\":99999999999999}";
+    // The others may take it away before this one looks.
+    eventually("forged and lost", || {
+        fleet.redis.cli(&["SET", &ledger, garbage]);
+        fleet.verdict_on_a_new_session(replica);
+        replica.lookups("forged") > 0 && replica.lookups("lost") > 0
     });
-    for passed in [passed, again] {
+    let forge = |_| {
+        fleet.redis.cli(&["SET", &ledger, garbage]);
+        fleet.redis.cli(&["DEL", &ledger]);
+        fleet.redis.cli(&["LPUSH", &ledger, garbage]);
+        fleet.redis.cli(&["COPY", "older", &ledger, "REPLACE"]);
+    };
+    let after_a_while = || {
+        thread::sleep(Duration::from_secs(11));
+        fleet.passed_by(replica)
+    };
+    let passed = meanwhile(1, forge, || [after_a_while(), after_a_while()]);
+    for passed in passed {
         // Once, it may have been with the others for a moment.
         assert!((PART - 1..PART + 3).contains(&passed), "{passed}");
     }
-    assert!(replica.lookups("forged") > 0 && replica.lookups("lost") > 0);
 }

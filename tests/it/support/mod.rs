@@ -1,6 +1,7 @@
 //! What several tests arrange: a sandbox and a handle on one clock, a service that shows what it
 //! was given, and requests.
 
+pub(crate) mod meanwhile;
 pub(crate) mod process;
 pub(crate) mod programs;
 pub(crate) mod redis;
