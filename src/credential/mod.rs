@@ -272,6 +272,14 @@ impl<'a> Credential<'a> {
 }
 
 impl<'a> PresentedToken<'a> {
+    #[cfg(all(test, feature = "client"))]
+    pub(crate) fn bearer(token: &'a str) -> Self {
+        Self {
+            bytes: token.as_bytes(),
+            carrier: Carrier::Bearer,
+        }
+    }
+
     /// Returns the bytes, which may be any.
     pub(crate) fn bytes(self) -> &'a [u8] {
         self.bytes

@@ -26,9 +26,6 @@ const BASE64_ANY_PADDING: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// `SEQUENCE { OID rsaEncryption, NULL }`, behind the two outer headers of an RSA key's SPKI.
-const RSA_ENCRYPTION: &[u8] = b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
-
 /// The public keys of one Clerk instance; a clone costs one reference count.
 ///
 /// Keys of two instances must never share a set: Clerk's key IDs alone do not tell them apart.
@@ -217,27 +214,11 @@ fn parse_der(der: &[u8]) -> Result<ParsedPublicKey, KeyError> {
     }
 }
 
-/// aws-lc puts off the check of size and kind to the first signature; here it is due at once.
+/// aws-lc puts off the check of the size to the first signature; here it is due at once.
 fn check(key: ParsedPublicKey) -> Result<ParsedPublicKey, KeyError> {
     let spki = key.as_der().map_err(|_| KeyError::NotRsa)?;
-    let spki = spki.as_ref();
-    if spki.get(4..4 + RSA_ENCRYPTION.len()) != Some(RSA_ENCRYPTION) {
-        return Err(small_or_foreign(spki));
-    }
-    PublicEncryptingKey::from_der(spki).map_err(|_| KeyError::Size)?;
+    PublicEncryptingKey::from_der(spki.as_ref()).map_err(|_| KeyError::Size)?;
     Ok(key)
-}
-
-/// A small key's outer header is shorter, so that the algorithm stands elsewhere.
-fn small_or_foreign(spki: &[u8]) -> KeyError {
-    let is_rsa = spki
-        .windows(RSA_ENCRYPTION.len())
-        .any(|window| window == RSA_ENCRYPTION);
-    if is_rsa {
-        KeyError::Size
-    } else {
-        KeyError::NotRsa
-    }
 }
 
 #[derive(Deserialize)]

@@ -235,6 +235,13 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "client")]
+    fn pending_sessions_are_accepted_where_that_is_asked_for() {
+        assert!(!profile().accepts_pending());
+        assert!(profile().pending(Pending::Accept).accepts_pending());
+    }
+
+    #[test]
     fn an_empty_list_of_parties_is_refused() {
         assert_eq!(
             profile().authorized_parties([] as [&str; 0]),

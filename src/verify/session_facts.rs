@@ -193,3 +193,71 @@ impl NotGood {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ASKED: Asked = Asked {
+        epoch: Epoch::FIRST,
+        at: Timestamp::from_millis(1_000),
+        priority: Priority::Request,
+    };
+
+    fn answer(status: SessionStatus) -> SessionAnswer {
+        let told = Told {
+            status,
+            ..Told::plain()
+        };
+        SessionAnswer::known(told, ASKED)
+    }
+
+    fn judged(status: SessionStatus, accept_pending: bool, at: i64) -> Option<NotGood> {
+        let at = Timestamp::from_millis(at);
+        answer(status).facts(accept_pending, at).err()
+    }
+
+    #[test]
+    fn an_answer_is_of_its_own_session_alone() {
+        let answer = answer(SessionStatus::Active);
+        assert!(answer.is_of("sess_a"));
+        assert!(!answer.is_of("sess_b"));
+        assert!(!SessionAnswer::NotFound.is_of("sess_a"));
+    }
+
+    #[test]
+    fn what_is_not_active_is_counted_as_a_no() {
+        for (answer, counted) in [
+            (answer(SessionStatus::Active), CacheResult::Hit),
+            (answer(SessionStatus::Revoked), CacheResult::Negative),
+            (SessionAnswer::NotFound, CacheResult::Negative),
+            (SessionAnswer::NotVerified, CacheResult::Negative),
+        ] {
+            assert_eq!(answer.as_result(), counted, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn a_pending_session_is_good_where_those_are_accepted_and_no_other_is() {
+        let pending = Some(NotGood::Inactive(SessionStatus::Pending));
+        assert_eq!(judged(SessionStatus::Pending, true, 1_500), None);
+        assert_eq!(judged(SessionStatus::Pending, false, 1_500), pending);
+        let ended = Some(NotGood::Inactive(SessionStatus::Ended));
+        assert_eq!(judged(SessionStatus::Ended, true, 1_500), ended);
+    }
+
+    #[test]
+    fn an_active_session_is_good_until_it_expires_or_is_given_up() {
+        let mut told = Told::plain();
+        std::mem::swap(&mut told.expire_at, &mut told.abandon_at);
+        let given_up_first = SessionAnswer::known(told, ASKED);
+        for (at, expired, given_up) in [
+            (1_999, None, None),
+            (2_000, Some(NotGood::Expired), Some(NotGood::Abandoned)),
+        ] {
+            assert_eq!(judged(SessionStatus::Active, false, at), expired);
+            let at = Timestamp::from_millis(at);
+            assert_eq!(given_up_first.facts(false, at).err(), given_up);
+        }
+    }
+}

@@ -81,13 +81,9 @@ fn actor(value: &Value) -> Option<Actor> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn told() -> Told {
-        Told {
+impl Told {
+    pub(super) fn plain() -> Self {
+        Self {
             id: "sess_a".to_owned(),
             user_id: "user_a".to_owned(),
             client_id: "client_a".to_owned(),
@@ -102,18 +98,37 @@ mod tests {
             abandon_at: 3_000,
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
 
     #[test]
     fn what_is_told_of_a_session_is_read_of_that_session_alone() {
         let at = Timestamp::from_millis;
-        let text = encode(&told(), at(1_000));
+        let text = encode(&Told::plain(), at(1_000));
         assert_eq!(
             decode(&text, "sess_a", at(1_500)),
-            Some((told(), at(1_000)))
+            Some((Told::plain(), at(1_000)))
         );
         assert_eq!(decode(&text, "sess_b", at(1_500)), None);
         // The other's clock is ahead: that makes nothing last longer.
-        assert_eq!(decode(&text, "sess_a", at(900)), Some((told(), at(900))));
+        assert_eq!(
+            decode(&text, "sess_a", at(900)),
+            Some((Told::plain(), at(900)))
+        );
+    }
+
+    #[test]
+    fn an_actor_of_an_unknown_shape_is_an_actor_and_null_is_none() {
+        let sub = |value| actor(&value).map(|actor| actor.sub);
+        assert_eq!(sub(json!({ "sub": "user_b" })).as_deref(), Some("user_b"));
+        assert_eq!(sub(json!("user_b")).as_deref(), Some(""));
+        assert_eq!(sub(Value::Null), None);
     }
 
     proptest! {

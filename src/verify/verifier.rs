@@ -369,3 +369,8 @@ fn keys_outage(failure: Failure<KeysError>) -> VerifyError {
         Failure::Lost => Outage::Unavailable,
     })
 }
+
+#[cfg(test)]
+#[cfg(feature = "gateway")]
+#[path = "verifier_tests.rs"]
+mod tests;
