@@ -411,3 +411,8 @@ impl BareBudget {
         self.used.fetch_add(1, Ordering::Relaxed) < BARE_LOOKUPS_PER_SECOND
     }
 }
+
+#[cfg(test)]
+#[cfg(feature = "redis")]
+#[path = "session_status_tests.rs"]
+mod tests;

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
+    credential::Carrier,
     revocation::Epoch,
     sandbox::Sandbox,
     session::SessionStatus,
@@ -84,6 +85,24 @@ async fn a_token_that_was_proven_is_refused_once_it_has_ended() {
         let proven = scene.verifier.prove_at_hand(token, now).unwrap();
         assert_eq!(proven.err().map(|error| error.slug()), refused);
     }
+}
+
+#[tokio::test]
+async fn networkless_nothing_is_waited_for() {
+    let scene = Scene::new().await;
+    let (token, id) = (scene.sandbox.session_token(), scene.sandbox.session_id());
+    let token = Credential::SessionToken {
+        token: PresentedToken::bearer(token),
+        client_uat: None,
+    };
+    let session = scene.verifier.recall(&token, scene.now).unwrap().unwrap();
+    assert_eq!(session.id(), id);
+    let bare = Credential::SessionId {
+        id,
+        carrier: Carrier::Bearer,
+    };
+    let refused = scene.verifier.recall(&bare, scene.now).unwrap().err();
+    assert!(matches!(refused, Some(VerifyError::SessionIdNetworkless)));
 }
 
 #[tokio::test]
