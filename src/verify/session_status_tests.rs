@@ -55,9 +55,15 @@ impl Commons for Shelf {
 
 impl Scene {
     async fn asking(operation: Operation) -> Self {
+        Self::asking_at_most(operation, 0).await
+    }
+
+    /// One whose calls in ten seconds are bounded, where that is not 0.
+    async fn asking_at_most(operation: Operation, calls: u32) -> Self {
         let server = MockServer::start().await;
         let client = Client::builder("sk_test_dontleakme".into());
-        let client = client.api_url(&server.uri()).build().unwrap();
+        let client = client.api_url(&server.uri()).calls_per_10s(calls);
+        let client = client.build().unwrap();
         let revocations = Arc::new(Revocations::new(MINUTE));
         let shelf = Arc::new(Shelf::default());
         let commons: Arc<dyn Commons> = Arc::clone(&shelf) as _;
@@ -76,10 +82,23 @@ impl Scene {
     }
 
     async fn asked(&self) -> Result<SessionAnswer, Failure<Error>> {
-        let token = Some("a.b.c");
-        let (statuses, now) = (&self.statuses, self.now);
-        let answer = statuses.get(ID, token, now, Voucher::Nothing, Priority::Request);
+        self.asked_for(ID, Priority::Request).await
+    }
+
+    async fn asked_for(
+        &self,
+        id: &str,
+        priority: Priority,
+    ) -> Result<SessionAnswer, Failure<Error>> {
+        let (statuses, token) = (&self.statuses, Some("a.b.c"));
+        let answer = statuses.get(id, token, self.now, Voucher::Nothing, priority);
         answer.await
+    }
+
+    /// Tells whether it is asked again in the background.
+    fn is_refreshed(&self) -> bool {
+        self.statuses.refresh(ID, self.now);
+        self.statuses.cache.is_fetching(&ID.to_owned())
     }
 
     async fn claim(&self) -> Claim {
@@ -196,4 +215,24 @@ async fn a_session_that_a_revocation_concerns_is_kept_no_longer() {
     scene.revoke();
     scene.statuses.drop_revoked(scene.now);
     assert!(!scene.is_kept());
+}
+
+#[tokio::test]
+async fn where_the_budget_is_scarce_only_who_waits_for_it_is_answered() {
+    let scene = Scene::asking_at_most(Operation::Get, 4).await;
+    scene
+        .clerk_answers("GET", 404, &errors("resource_not_found"))
+        .await;
+    for (id, priority, is_answered) in [
+        ("sess_1", Priority::Stream, true),
+        ("sess_2", Priority::Stream, true),
+        ("sess_3", Priority::Stream, false),
+        ("sess_3", Priority::Request, true),
+    ] {
+        let answer = scene.asked_for(id, priority).await;
+        assert_eq!(answer.is_ok(), is_answered, "{id} {priority:?}");
+    }
+    assert!(!scene.is_refreshed());
+    let scene = Scene::asking_at_most(Operation::Get, 4).await;
+    assert!(scene.is_refreshed());
 }
