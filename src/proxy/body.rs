@@ -2,7 +2,7 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -14,6 +14,9 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{ManagedNames, head_wait::Progress, trailers};
+
+/// What is kept of a body at most, in bytes, for an upstream that may take nothing of it.
+const MOST_KEPT: usize = 64 * 1024;
 
 /// Any body's error.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -54,8 +57,11 @@ pub(super) enum OutgoingBody {
 
 /// A body that streams, and its bounds.
 pub(super) struct Streaming {
-    inner: Option<UnsyncBoxBody<Bytes, BoxError>>,
     shared: Arc<Shared>,
+    attempt: u64,
+    /// How many of the kept pieces this attempt has had.
+    had: usize,
+    has_begun: bool,
     managed: ManagedNames,
     left: Option<u64>,
     stall: Stall,
@@ -64,25 +70,50 @@ pub(super) struct Streaming {
 
 /// What outlives one attempt to send a body.
 pub(super) struct Shared {
-    /// The body until its first byte is asked for.
-    unsent: Mutex<Option<UnsyncBoxBody<Bytes, BoxError>>>,
+    source: Mutex<Source>,
     pub(super) progress: Progress,
     hint: SizeHint,
     managed: ManagedNames,
     limits: BodyLimits,
 }
 
+/// A body and what of it was given away.
+struct Source {
+    body: UnsyncBoxBody<Bytes, BoxError>,
+    /// The attempt that reads: one that has failed may look once more.
+    attempt: u64,
+    /// Whether what is given away is to be kept.
+    keeps: bool,
+    /// What was given away, if that is all of it.
+    given: Option<Vec<Bytes>>,
+    has_ended: bool,
+}
+
+/// Another attempt sends the body by now.
+#[derive(Debug, thiserror::Error)]
+#[error("the body is sent by another attempt")]
+struct Superseded;
+
 impl Shared {
-    /// Returns the body once more, where no attempt has asked for its first byte.
-    pub(super) fn again(self: &Arc<Self>) -> Option<OutgoingBody> {
-        let unsent = self.unsent.lock().unwrap_or_else(PoisonError::into_inner);
-        unsent.is_some().then(|| self.body())
+    /// Has the body's first bytes kept, so that they can be sent once more.
+    pub(super) fn keep(&self) {
+        self.source().keeps = true;
     }
 
-    fn body(self: &Arc<Self>) -> OutgoingBody {
+    /// Returns the body once more, where all of it is at hand still.
+    pub(super) fn again(self: &Arc<Self>) -> Option<OutgoingBody> {
+        let mut source = self.source();
+        source.attempt += 1;
+        let is_whole = source.given.is_some();
+        is_whole.then(|| self.body(source.attempt))
+    }
+
+    fn body(self: &Arc<Self>, attempt: u64) -> OutgoingBody {
         OutgoingBody::Streaming(Box::new(Streaming {
-            inner: None,
             shared: Arc::clone(self),
+            attempt,
+            had: 0,
+            has_begun: false,
             managed: self.managed.clone(),
             left: self.limits.max_bytes,
             stall: Stall::new(self.limits.idle),
@@ -90,9 +121,40 @@ impl Shared {
         }))
     }
 
-    fn take(&self) -> Option<UnsyncBoxBody<Bytes, BoxError>> {
-        let mut unsent = self.unsent.lock().unwrap_or_else(PoisonError::into_inner);
-        unsent.take()
+    fn source(&self) -> MutexGuard<'_, Source> {
+        self.source.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Source {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if self.has_ended {
+            return Poll::Ready(None);
+        }
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        match &frame {
+            None => self.has_ended = true,
+            Some(frame) => self.note(frame.as_ref().ok().and_then(Frame::data_ref)),
+        }
+        Poll::Ready(frame)
+    }
+
+    /// Notes what is given away; trailers and errors are not kept.
+    fn note(&mut self, data: Option<&Bytes>) {
+        let Some(given) = &mut self.given else {
+            return;
+        };
+        let length: usize = given.iter().map(Bytes::len).sum();
+        match data {
+            Some(data) if self.keeps && length + data.len() <= MOST_KEPT => {
+                given.push(data.clone());
+            }
+            _ => self.given = None,
+        }
+    }
+
+    fn is_read(&self, had: usize) -> bool {
+        self.given.as_ref().is_none_or(|given| given.len() == had)
     }
 }
 
@@ -110,14 +172,21 @@ impl OutgoingBody {
             return Self::Empty;
         }
         let hint = body.size_hint();
+        let source = Source {
+            body: body.map_err(Into::into).boxed_unsync(),
+            attempt: 0,
+            keeps: false,
+            given: Some(Vec::new()),
+            has_ended: false,
+        };
         let shared = Shared {
-            unsent: Mutex::new(Some(body.map_err(Into::into).boxed_unsync())),
+            source: Mutex::new(source),
             progress: Progress::new(),
             hint,
             managed: managed.clone(),
             limits,
         };
-        Arc::new(shared).body()
+        Arc::new(shared).body(0)
     }
 
     /// Returns what outlives an attempt; `None` for an empty body.
@@ -130,14 +199,24 @@ impl OutgoingBody {
 }
 
 impl Streaming {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if self.inner.is_none() {
-            self.inner = self.shared.take();
+    /// Returns what an attempt before this one had, and then more of the body.
+    fn next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.has_begun = true;
+        let mut source = self.shared.source();
+        if source.attempt != self.attempt {
+            return Poll::Ready(Some(Err(Superseded.into())));
         }
-        let Some(inner) = &mut self.inner else {
-            return Poll::Ready(None);
-        };
-        let Poll::Ready(mut frame) = Pin::new(inner).poll_frame(cx) else {
+        if let Some(data) = source.given.as_ref().and_then(|given| given.get(self.had)) {
+            self.had += 1;
+            return Poll::Ready(Some(Ok(Frame::data(data.clone()))));
+        }
+        let frame = ready!(source.poll(cx));
+        self.had = source.given.as_ref().map_or(0, Vec::len);
+        Poll::Ready(frame)
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Poll::Ready(mut frame) = self.next(cx) else {
             ready!(self.stall.poll(cx));
             return Poll::Ready(Some(Err(BodyFault::Idle.into())));
         };
@@ -176,20 +255,19 @@ impl Body for OutgoingBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Streaming(streaming) => streaming
-                .inner
-                .as_ref()
-                .is_some_and(|inner| inner.is_end_stream()),
+            Self::Streaming(streaming) => {
+                let source = streaming.shared.source();
+                let is_read = streaming.has_begun && source.is_read(streaming.had);
+                is_read && source.body.is_end_stream()
+            }
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Streaming(streaming) => match &streaming.inner {
-                Some(inner) => inner.size_hint(),
-                None => streaming.hint,
-            },
+            Self::Streaming(streaming) if streaming.has_begun => SizeHint::default(),
+            Self::Streaming(streaming) => streaming.hint,
         }
     }
 }
@@ -304,4 +382,71 @@ impl Stall {
 
 fn trailers_of<E>(frame: &mut Option<Result<Frame<Bytes>, E>>) -> Option<&mut http::HeaderMap> {
     frame.as_mut()?.as_mut().ok()?.trailers_mut()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+    use http_body_util::StreamBody;
+
+    use super::*;
+
+    type Piece = Frame<Bytes>;
+
+    fn data(length: usize) -> Piece {
+        Frame::data(Bytes::from(vec![b'x'; length]))
+    }
+
+    fn body(pieces: Vec<Piece>) -> OutgoingBody {
+        let pieces = pieces.into_iter().map(Ok::<_, BoxError>);
+        let body = StreamBody::new(futures_util::stream::iter(pieces));
+        OutgoingBody::new(body, &ManagedNames::default(), BodyLimits::default())
+    }
+
+    /// Reads so many pieces, and returns how many bytes they have.
+    async fn read(body: &mut OutgoingBody, pieces: usize) -> usize {
+        let mut length = 0;
+        for _ in 0..pieces {
+            let piece = body.frame().await.unwrap().unwrap();
+            length += piece.data_ref().map_or(0, Bytes::len);
+        }
+        length
+    }
+
+    #[tokio::test]
+    async fn what_was_sent_is_sent_again_before_the_rest_and_by_one_attempt_alone() {
+        let mut first = body(vec![data(1), data(2), data(4)]);
+        let shared = first.shared().unwrap();
+        shared.keep();
+        assert_eq!(read(&mut first, 2).await, 3);
+        let mut second = shared.again().unwrap();
+        assert_eq!(read(&mut second, 1).await, 1);
+        let superseded = first.frame().await.unwrap().unwrap_err();
+        assert!(superseded.is::<Superseded>());
+        let mut third = shared.again().unwrap();
+        assert_eq!(read(&mut third, 3).await, 7);
+        assert!(third.frame().await.is_none());
+        let fourth = shared.again().unwrap();
+        assert_eq!(fourth.collect().await.unwrap().to_bytes().len(), 7);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_kept_is_not_sent_again() {
+        let trailers = Frame::trailers(HeaderMap::new());
+        for (keeps, pieces, read_pieces, is_there) in [
+            (false, vec![data(1)], 0, true),
+            (false, vec![data(1)], 1, false),
+            (true, vec![data(MOST_KEPT - 1), data(1)], 2, true),
+            (true, vec![data(MOST_KEPT), data(1)], 2, false),
+            (true, vec![data(1), trailers], 2, false),
+        ] {
+            let mut body = body(pieces);
+            let shared = body.shared().unwrap();
+            if keeps {
+                shared.keep();
+            }
+            read(&mut body, read_pieces).await;
+            assert_eq!(shared.again().is_some(), is_there, "{keeps} {read_pieces}");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response};
+use http::{Request, Response, header::HOST};
 use hyper::{
     body::Incoming,
     client::conn::{TrySendError, http1, http2},
@@ -108,6 +108,11 @@ impl Client {
         })
     }
 
+    /// Tells whether an origin may be spoken to in HTTP/2, as far as that is known.
+    pub(super) fn may_be_h2(&self, origin: &Origin) -> bool {
+        self.is_always_h2 || origin.pool.is_shared.load(Ordering::Relaxed)
+    }
+
     /// Sends a request whose URI is a path and query, and returns the response's head.
     ///
     /// What could not be written to a kept connection, since that had ended, goes over another one.
@@ -138,8 +143,7 @@ impl Client {
 
     async fn open(&self, origin: &Origin, over: Over) -> Result<Connection, ProxyError> {
         let pool = &origin.pool;
-        let is_shared = self.is_always_h2 || pool.is_shared.load(Ordering::Relaxed);
-        if over != Over::Kept || !is_shared {
+        if over != Over::Kept || !self.may_be_h2(origin) {
             return self.connect(origin, over).await;
         }
         let failures = pool.failures.load(Ordering::Relaxed);
@@ -193,12 +197,17 @@ async fn send_over(
 ) -> Result<Sent, Failed> {
     match connection {
         Connection::Http1(mut connection) => {
+            let host = origin.host().clone();
+            request.headers_mut().insert(HOST, host);
             let response = connection.try_send_request(request).await?;
             Ok((response, Some(connection)))
         }
         Connection::Http2(mut connection) => {
             let target = request.uri().clone();
             *request.uri_mut() = origin.absolute(&target);
+            // There from another connection: `:authority` is all that HTTP/2 asks for (RFC 9113 §8.3.1), and nginx
+            // refuses whoever says it twice.
+            request.headers_mut().remove(HOST);
             match connection
                 .try_send_request(request)
                 .await

@@ -25,6 +25,9 @@ pub(crate) enum ProxyError {
     /// The response is not one that can be passed on.
     #[error("the upstream's response is invalid")]
     InvalidResponse(#[source] Option<BoxError>),
+    /// An HTTP/2 upstream has taken nothing of the request: it is leaving, or wants no more streams (RFC 9113 §8.7).
+    #[error("the upstream did not take the request")]
+    NotTaken(#[source] BoxError),
     /// The upstream has as many requests as it may.
     #[error("the upstream has as many requests as it may")]
     Overloaded,
@@ -46,7 +49,7 @@ impl ProxyError {
             Self::BodyTimeout => "request-body-timeout",
             Self::BodyTooLarge => "request-body-too-large",
             Self::Connect(_) => "upstream-unreachable",
-            Self::Disconnected(_) => "upstream-disconnected",
+            Self::Disconnected(_) | Self::NotTaken(_) => "upstream-disconnected",
             Self::InvalidResponse(_) => "upstream-invalid-response",
             Self::Overloaded => "upstream-overloaded",
             Self::RequestBody(_) => "request-body-unreadable",
@@ -60,9 +63,10 @@ impl ProxyError {
         match self {
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Connect(_) | Self::Disconnected(_) | Self::InvalidResponse(_) => {
-                StatusCode::BAD_GATEWAY
-            }
+            Self::Connect(_)
+            | Self::Disconnected(_)
+            | Self::InvalidResponse(_)
+            | Self::NotTaken(_) => StatusCode::BAD_GATEWAY,
             Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::RequestBody(_) | Self::Target => StatusCode::BAD_REQUEST,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
@@ -93,13 +97,14 @@ impl From<hyper::Error> for ProxyError {
             Some(BodyFault::TooLarge) => return Self::BodyTooLarge,
             None => {}
         }
-        if error.is_user() {
+        if is_not_taken(&error) {
+            Self::NotTaken(error.into())
+        } else if error.is_user() {
             Self::RequestBody(error.into())
         } else if error.is_canceled()
             || error.is_closed()
             || error.is_incomplete_message()
             || is_broken(&error)
-            || is_not_taken(&error)
         {
             Self::Disconnected(error.into())
         } else {

@@ -5,11 +5,7 @@ use std::{
     time::Duration,
 };
 
-use http::{
-    Method, Request,
-    header::{HOST, USER_AGENT},
-    uri::PathAndQuery,
-};
+use http::{Method, Request, header::USER_AGENT, uri::PathAndQuery};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::{Upstream, body::OutgoingBody, client::Over, origin::Origin};
@@ -67,7 +63,6 @@ async fn is_well(upstream: &Upstream, origin: &Origin, check: &HealthCheck) -> b
     *request.method_mut() = Method::GET;
     *request.uri_mut() = check.path.clone().into();
     let headers = request.headers_mut();
-    headers.insert(HOST, origin.host().clone());
     let agent = http::HeaderValue::from_static("clerk-gateway-health");
     headers.insert(USER_AGENT, agent);
     let sent = upstream

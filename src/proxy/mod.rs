@@ -20,7 +20,7 @@ use std::{fmt, pin::pin, sync::Arc};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version,
-    header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
+    header::{CONTENT_LENGTH, TRANSFER_ENCODING},
     request::Parts,
     uri::PathAndQuery,
 };
@@ -130,7 +130,8 @@ impl ReverseProxy {
     /// for byte; `Host` becomes the upstream's own authority (the one that the client asked for belongs into
     /// `X-Forwarded-Host`). What no upstream has seen is tried on the upstream's other URLs where one cannot be
     /// connected to. Requests without a body whose method is idempotent are tried once more on a new connection where
-    /// the connection ends before a response. Dropping the future or the response's body ends the exchange.
+    /// the connection ends before a response; so is any request of which an HTTP/2 upstream says that it took nothing,
+    /// while no more than 64 KiB of its body were sent. Dropping the future or the response's body ends the exchange.
     ///
     /// A request for an upgrade becomes one where the upstream answers 101: both sides are then joined, for as long
     /// as the allowance lasts.
@@ -263,6 +264,7 @@ impl<'a> Attempts<'a> {
         async move {
             let mut tried = 0u64;
             let mut may_replay = is_replayable;
+            let mut may_resend = true;
             let mut error = None;
             while let Some(at) = self.upstream.choose(tried) {
                 let Some(now) = body.take().or_else(|| again(shared.as_ref())) else {
@@ -271,8 +273,12 @@ impl<'a> Attempts<'a> {
                 let Some((origin, sent)) = self.upstream.origins.get(at).zip(head.take()) else {
                     break;
                 };
+                let may_be_refused = may_resend && self.upstream.client.may_be_h2(origin);
+                if may_be_refused && let Some(shared) = &shared {
+                    shared.keep();
+                }
                 // Copied only where another attempt can follow.
-                let may_follow = may_replay || self.has_other(tried | 1 << at);
+                let may_follow = may_replay || may_be_refused || self.has_other(tried | 1 << at);
                 let kept = may_follow.then(|| KeptHead::of(&sent));
                 if error.is_some() {
                     self.upstream.metrics.retried();
@@ -284,6 +290,11 @@ impl<'a> Attempts<'a> {
                     }
                     Err(failed @ ProxyError::Disconnected(_)) if may_replay => {
                         may_replay = false;
+                        error = Some(failed);
+                        over = over.anew();
+                    }
+                    Err(failed @ ProxyError::NotTaken(_)) if may_resend => {
+                        may_resend = false;
                         error = Some(failed);
                         over = over.anew();
                     }
@@ -309,7 +320,7 @@ impl<'a> Attempts<'a> {
         body: OutgoingBody,
     ) -> impl Future<Output = Result<Answered, ProxyError>> + use<'a, 'b> {
         let shared = body.shared();
-        let request = request(head, body, origin);
+        let request = request(head, body);
         let busy = Busy::new(self.upstream, origin);
         async move {
             let progress = shared.as_ref().map(|shared| &shared.progress);
@@ -334,12 +345,11 @@ impl<'a> Attempts<'a> {
     }
 }
 
-fn request(head: Head, body: OutgoingBody, origin: &Origin) -> Request<OutgoingBody> {
+fn request(head: Head, body: OutgoingBody) -> Request<OutgoingBody> {
     let mut request = Request::new(body);
     *request.method_mut() = head.method;
     *request.uri_mut() = head.target.into();
     *request.headers_mut() = head.headers;
-    request.headers_mut().insert(HOST, origin.host().clone());
     request
 }
 

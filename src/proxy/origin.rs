@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use http::{
     HeaderValue, Uri,
     uri::{self, Authority, PathAndQuery, Scheme},
@@ -31,6 +30,8 @@ pub(super) struct Origin {
     url: String,
     /// With `/` as its path.
     base: Uri,
+    /// As requests name it, without a default port; and the same as `Host`.
+    authority: Authority,
     host: HeaderValue,
     pub(super) pool: Arc<Pool>,
     in_flight: AtomicUsize,
@@ -69,12 +70,11 @@ impl Origin {
             return None;
         }
         let default = if scheme == Scheme::HTTPS { 443 } else { 80 };
-        let host = match authority.port_u16() {
-            Some(port) if port == default => authority.host(),
-            _ => authority.as_str(),
+        let named = match authority.port_u16() {
+            Some(port) if port == default => authority.host().parse().ok()?,
+            _ => authority.clone(),
         };
-        let host = HeaderValue::from_maybe_shared(Bytes::copy_from_slice(host.as_bytes())).ok()?;
-        Self::new(url, (scheme, authority), host, keep_alive)
+        Self::new(url, (scheme, authority), named, keep_alive)
     }
 
     fn socket(
@@ -88,14 +88,14 @@ impl Origin {
         }
         let authority = format!("{}{SOCKET_HOST}", sockets.len()).parse().ok()?;
         sockets.push(path.into());
-        let host = HeaderValue::from_static("localhost");
-        Self::new(url, (Scheme::HTTP, authority), host, keep_alive)
+        let named = Authority::from_static("localhost");
+        Self::new(url, (Scheme::HTTP, authority), named, keep_alive)
     }
 
     fn new(
         url: &str,
         (scheme, authority): (Scheme, Authority),
-        host: HeaderValue,
+        named: Authority,
         keep_alive: Duration,
     ) -> Option<Self> {
         let mut base = uri::Parts::default();
@@ -105,7 +105,8 @@ impl Origin {
         Some(Self {
             url: url.to_owned(),
             base: Uri::from_parts(base).ok()?,
-            host,
+            host: HeaderValue::from_str(named.as_str()).ok()?,
+            authority: named,
             pool: Arc::new(Pool::new(keep_alive)),
             in_flight: AtomicUsize::new(0),
             health: Health {
@@ -138,6 +139,7 @@ impl Origin {
     /// Returns a target as HTTP/2 sends it: with scheme and authority.
     pub(super) fn absolute(&self, target: &Uri) -> Uri {
         let mut parts = self.base.clone().into_parts();
+        parts.authority = Some(self.authority.clone());
         parts.path_and_query = target.path_and_query().cloned().or(parts.path_and_query);
         // There are all three parts, which make a URI.
         Uri::from_parts(parts).unwrap_or_else(|_| target.clone())
@@ -219,7 +221,11 @@ mod tests {
             ("http://[::1]:3000", "[::1]:3000"),
             ("unix:/run/app.sock", "localhost"),
         ] {
-            assert_eq!(origin(url).unwrap().host(), host, "{url}");
+            let origin = origin(url).unwrap();
+            assert_eq!(origin.host(), host, "{url}");
+            let target = origin.absolute(&Uri::from_static("/x?y"));
+            assert_eq!(target.authority().unwrap(), host, "{url}");
+            assert_eq!(target.path_and_query().unwrap(), "/x?y");
         }
     }
 

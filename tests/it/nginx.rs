@@ -18,6 +18,11 @@ struct Site {
 
 impl Site {
     async fn start() -> Self {
+        Self::speaking("", "http1").await
+    }
+
+    /// One whose nginx listens in a way of its own, for the protocol that the gateway is told.
+    async fn speaking(listens: &str, protocol: &str) -> Self {
         let (address, folder) = (free_address(), folder());
         let page = (0..20_000).fold(String::new(), |mut page, line| {
             writeln!(page, "line {line}").unwrap();
@@ -29,12 +34,12 @@ impl Site {
             std::fs::write(part.join("page.txt"), &page).unwrap();
         }
         let file = folder.join("nginx.conf");
-        std::fs::write(&file, configuration(address, &folder)).unwrap();
+        std::fs::write(&file, configuration(address, listens, &folder)).unwrap();
         let mut nginx = program("nginx");
         nginx.args(["-e", "stderr", "-c", text(&file)]);
         let nginx = Running::start(nginx, address);
         let setting = Setting {
-            upstream: &format!("url = \"http://{address}\""),
+            upstream: &format!("url = \"http://{address}\"\nprotocol = \"{protocol}\""),
             ..Setting::default()
         };
         Self {
@@ -58,7 +63,7 @@ impl Site {
     }
 }
 
-fn configuration(address: SocketAddr, folder: &Path) -> String {
+fn configuration(address: SocketAddr, listens: &str, folder: &Path) -> String {
     let folder = folder.display();
     let kept: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|what| format!("{what}_temp_path {folder}/{what};\n"))
@@ -67,8 +72,9 @@ fn configuration(address: SocketAddr, folder: &Path) -> String {
         "daemon off;\nmaster_process off;\npid {folder}/pid;\nerror_log stderr;\nevents {{}}\n\
          http {{\naccess_log off;\n{kept}default_type text/plain;\nroot {folder};\n\
          gzip on;\ngzip_vary on;\ngzip_proxied any;\ngzip_types text/plain;\nkeepalive_requests 2;\n\
-         server {{\nlisten {address};\n\
+         server {{\nlisten {address} {listens};\n\
          location = /public/none {{ return 204; }}\n\
+         location = /public/host {{ return 200 \"$http_host $server_protocol\"; }}\n\
          location = /public/upload {{ client_max_body_size 1k; proxy_pass http://{address}/none; }}\n\
          location /public/closed/ {{ chunked_transfer_encoding off; }}\n}}\n}}\n"
     )
@@ -148,4 +154,25 @@ async fn an_answer_that_nginx_gives_before_an_upload_has_ended_is_passed_on() {
         good && said.contains("nginx") && said.contains("413"),
         "{said}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs nginx; tests/run installs it"]
+async fn over_http2_the_authority_is_said_once_and_a_connection_that_nginx_ends_costs_no_request() {
+    let site = Site::speaking("http2", "h2c").await;
+    let (url, upload) = (&site.url("host"), "x".repeat(1_000));
+    let ways: [&[&str]; 3] = [&["-d", &upload], &["-X", "POST"], &[]];
+    // nginx ends each connection after two requests, and takes none of those that are on their way then.
+    std::thread::scope(|scope| {
+        for arguments in ways {
+            scope.spawn(move || {
+                for request in 0..30 {
+                    let fixed = ["-w", " %{http_code}", url];
+                    let (good, said) = curl(&[arguments, &fixed].concat());
+                    let is_answered = good && said.ends_with(" HTTP/2.0 200");
+                    assert!(is_answered, "{arguments:?} {request}: {said}");
+                }
+            });
+        }
+    });
 }

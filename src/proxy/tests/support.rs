@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use http::header::HOST;
 use http_body_util::StreamBody;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
