@@ -17,6 +17,8 @@ use super::{ManagedNames, head_wait::Progress, trailers};
 
 /// What is kept of a body at most, in bytes, for an upstream that may take nothing of it.
 const MOST_KEPT: usize = 64 * 1024;
+/// In so many pieces at most: small ones take more than their bytes.
+const MOST_PIECES: usize = 64;
 
 /// Any body's error.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -145,10 +147,10 @@ impl Source {
             return;
         };
         let length: usize = given.iter().map(Bytes::len).sum();
-        match data {
-            Some(data) if self.keeps && length + data.len() <= MOST_KEPT => {
-                given.push(data.clone());
-            }
+        let has_room =
+            |data: &&Bytes| length + data.len() <= MOST_KEPT && given.len() < MOST_PIECES;
+        match data.filter(has_room) {
+            Some(data) if self.keeps => given.push(data.clone()),
             _ => self.given = None,
         }
     }
@@ -433,11 +435,14 @@ mod tests {
     #[tokio::test]
     async fn what_is_not_kept_is_not_sent_again() {
         let trailers = Frame::trailers(HeaderMap::new());
+        let many = |pieces| (0..pieces).map(|_| data(1)).collect();
         for (keeps, pieces, read_pieces, is_there) in [
             (false, vec![data(1)], 0, true),
             (false, vec![data(1)], 1, false),
             (true, vec![data(MOST_KEPT - 1), data(1)], 2, true),
             (true, vec![data(MOST_KEPT), data(1)], 2, false),
+            (true, many(MOST_PIECES), MOST_PIECES, true),
+            (true, many(MOST_PIECES + 1), MOST_PIECES + 1, false),
             (true, vec![data(1), trailers], 2, false),
         ] {
             let mut body = body(pieces);
