@@ -117,11 +117,13 @@ fn is_broken(error: &hyper::Error) -> bool {
     source::<io::Error>(error).is_some() && !error.is_parse()
 }
 
-/// Tells whether an HTTP/2 upstream is leaving or took nothing of the request (RFC 9113 §6.8 and §8.7).
+/// Tells whether an HTTP/2 upstream has said that it took nothing of the request (RFC 9113 §6.8 and §8.7).
+///
+/// h2 tells of a GOAWAY only those streams that are behind the last one that the upstream took.
 fn is_not_taken(error: &hyper::Error) -> bool {
     source::<h2::Error>(error).is_some_and(|error| {
-        error.is_go_away() && error.is_remote()
-            || error.reason() == Some(h2::Reason::REFUSED_STREAM)
+        let is_refused = error.reason() == Some(h2::Reason::REFUSED_STREAM);
+        error.is_remote() && (error.is_go_away() || is_refused)
     })
 }
 

@@ -2,17 +2,21 @@
 
 use std::{
     io::{Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     os::unix::net::UnixListener,
     process::{Child, Command, Stdio},
+    sync::mpsc,
     time::{Duration, Instant},
 };
 
-use crate::support::{
-    process::{folder, free_address, get, status_of},
-    programs::{Certificate, text},
-    scene::{Scene, Setting},
-    upstream::Upstream,
+use crate::{
+    adversarial::http2::{GOAWAY, HEADERS, SETTINGS, frame},
+    support::{
+        process::{folder, free_address, get, raw, status_of},
+        programs::{Certificate, text},
+        scene::{Scene, Setting},
+        upstream::Upstream,
+    },
 };
 
 async fn scene(upstream: &str) -> Scene {
@@ -162,6 +166,56 @@ async fn http2_upstreams_are_spoken_to_in_http2() {
             "{}",
             inner.metrics()
         );
+    }
+}
+
+/// An HTTP/2 upstream that answers each request by leaving, and says which stream was the last that it took.
+fn leaving(last: u32) -> (SocketAddr, mpsc::Receiver<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (asked, requests) = mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let asked = asked.clone();
+            std::thread::spawn(move || leave(stream.unwrap(), last, &asked));
+        }
+    });
+    (address, requests)
+}
+
+fn leave(mut stream: TcpStream, last: u32, asked: &mpsc::Sender<()>) {
+    let limit = Some(Duration::from_secs(20));
+    stream.set_read_timeout(limit).unwrap();
+    stream.write_all(&frame(SETTINGS, 0, 0, &[])).unwrap();
+    stream.read_exact(&mut [0; 24]).unwrap();
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).unwrap();
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; length.try_into().unwrap()];
+        stream.read_exact(&mut payload).unwrap();
+        if head[3] == HEADERS {
+            break;
+        }
+    }
+    asked.send(()).unwrap();
+    let last = [last.to_be_bytes(), [0; 4]].concat();
+    stream.write_all(&frame(GOAWAY, 0, 0, &last)).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let _ = stream.read_to_end(&mut Vec::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_post_is_sent_again_only_where_an_http2_upstream_says_that_it_did_not_take_it() {
+    for (last, times) in [(1, 1), (0, 2)] {
+        let (address, requests) = leaving(last);
+        let lines = format!("url = \"http://{address}\"\nprotocol = \"h2c\"");
+        let scene = scene(&lines).await;
+        let post = b"POST /public/x HTTP/1.1\r\nHost: gw.test\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi";
+        let answer = raw(scene.address, post);
+        assert_eq!(status_of(&answer), 502);
+        assert!(answer.contains("upstream-disconnected"), "{answer}");
+        assert_eq!(requests.try_iter().count(), times, "{last}");
     }
 }
 
