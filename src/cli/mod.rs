@@ -14,7 +14,6 @@ mod dev;
 mod explain;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
-mod huge_pages;
 mod runtime;
 mod sandbox;
 mod schema;
@@ -71,9 +70,6 @@ pub fn main() -> ExitCode {
     if let Err(error) = logs::init(cli.log_format) {
         eprintln!("error: {error}");
         return ExitCode::from(BAD_USAGE);
-    }
-    if matches!(cli.command, Command::Serve(_)) {
-        huge_pages::ask_for();
     }
     if let Err(error) = trace::init() {
         eprintln!("error: {error}");

@@ -167,18 +167,3 @@ async fn sigterm_lets_what_runs_finish_and_ends_with_0() {
     read_until(&mut client, "done");
     assert_eq!(scene.gateway.status(), Some(0));
 }
-
-#[cfg(target_os = "linux")]
-#[tokio::test(flavor = "multi_thread")]
-async fn the_heap_has_huge_pages_where_the_system_gives_them_to_those_who_ask() {
-    let scene = Scene::with(Upstream::start(), "http://127.0.0.1:9", "1s").await;
-    let environment = std::fs::read(format!("/proc/{}/environ", scene.gateway.id())).unwrap();
-    let environment = String::from_utf8_lossy(&environment);
-    let mode = std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled");
-    let is_given = mode.is_ok_and(|mode| mode.contains("[madvise]"));
-    assert_eq!(
-        environment.contains("glibc.malloc.hugetlb=1"),
-        is_given,
-        "{environment}"
-    );
-}
