@@ -121,6 +121,8 @@ mod telemetry;
 
 #[cfg(feature = "client")]
 mod cache;
+#[cfg(feature = "gateway")]
+mod gather;
 mod instance;
 #[cfg(feature = "gateway")]
 mod limit;

@@ -33,6 +33,7 @@ use tokio::{
 use tower_service::Service;
 
 use super::BoxError;
+use crate::gather::{SMALL, gather};
 
 /// The HTTP versions that an upstream is spoken to in.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -251,6 +252,9 @@ impl Write for Io {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let Some(bytes) = gather(slices, &mut [0; SMALL]) {
+            return self.poll_write(cx, bytes);
+        }
         match self.get_mut() {
             Self::Network(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),

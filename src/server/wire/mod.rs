@@ -24,6 +24,7 @@ use tokio::{
 
 use super::cut::Cut;
 use crate::{
+    gather::{SMALL, gather},
     limit::places::{Busy, Place},
     request::HeadFault,
 };
@@ -299,6 +300,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Wire<T> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let Some(bytes) = gather(slices, &mut [0; SMALL]) {
+            return self.poll_write(cx, bytes);
+        }
         let this = self.get_mut();
         let written = this.inner()?.poll_write_vectored(cx, slices);
         this.write.judge(cx, written)
