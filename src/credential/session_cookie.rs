@@ -63,9 +63,16 @@ fn find<'a>(
 /// Reads a session cookie's value.
 pub(super) fn text(token: &[u8]) -> Result<&str, CredentialError> {
     match str::from_utf8(token) {
-        Ok(text) if token.iter().all(u8::is_ascii_graphic) => Ok(text),
+        Ok(text) if is_visible(token) => Ok(text),
         _ => Err(CredentialError::MalformedCookie),
     }
+}
+
+// Without a branch for each byte, as for a bearer token.
+fn is_visible(token: &[u8]) -> bool {
+    token
+        .iter()
+        .fold(true, |all, byte| all & byte.is_ascii_graphic())
 }
 
 fn parse_client_uat(value: &[u8]) -> Result<ClientUat, CredentialError> {
