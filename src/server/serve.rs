@@ -56,14 +56,6 @@ pub(crate) struct ServeLimits {
     pub(crate) drain: Duration,
 }
 
-impl ServeLimits {
-    /// Returns how long an HTTP/1 connection may be without a head: hyper's clock runs from one answer's end to the
-    /// next head's, and the guard beneath has the head's own.
-    pub(super) fn idle_http1(&self) -> Duration {
-        self.idle_timeout.max(self.header_timeout)
-    }
-}
-
 impl Default for ServeLimits {
     fn default() -> Self {
         Self {

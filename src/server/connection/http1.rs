@@ -11,7 +11,7 @@ use std::{
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use hyper::{body::Incoming, server::conn::http1::Builder, service::Service};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use pin_project_lite::pin_project;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
@@ -64,7 +64,7 @@ where
             since = resting.since.unwrap_or(since);
             let waited = tokio::select! {
                 () = drain.begun() => break,
-                waited = timeout_at(since + self.limits.idle_http1(), io.wait()) => waited,
+                waited = timeout_at(since + self.limits.idle_timeout, io.wait()) => waited,
             };
             match waited {
                 Ok(Ok(true)) => {}
@@ -155,8 +155,8 @@ async fn rested(state: &WireState, place: &Place, limit: Duration) -> Option<Ins
 
 pub(super) fn builder(limits: &ServeLimits) -> Builder {
     let mut http = Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(limits.idle_http1())
+    // hyper's clock would be set for each head: a head's own runs beneath, and one for what idles where connections rest.
+    http.header_read_timeout(None)
         .max_headers(limits.headers)
         .max_header_size(limits.header_bytes)
         // hyper panics below 8,192; a full head must leave room for the body's first bytes.
