@@ -1,8 +1,8 @@
 //! What a thread looked up last, in front of a cache that all threads share.
 //!
 //! A look-up here takes no lock, hashes nothing and touches nothing that another core writes. What is kept counts only
-//! while the cache behind is [marked](Mark) as it was, so that nothing is told that was replaced or dropped there; the
-//! caller compares the whole key. Only what that cache lost for want of space may still be at hand.
+//! for its whole key, and while the cache behind is [marked](Mark) as it was, so that nothing is told that was replaced
+//! or dropped there. Only what that cache lost for want of space may still be at hand.
 
 use std::cell::RefCell;
 
@@ -29,7 +29,7 @@ struct Spot<T> {
 }
 
 struct Kept<T> {
-    tag: u64,
+    key: Box<[u8]>,
     mark: u64,
     uses: u32,
     value: T,
@@ -66,7 +66,7 @@ impl<T: Clone> Recent<T> {
 
     /// Returns what is kept of `key` since the state `mark`, or looks it up.
     ///
-    /// `is_meant` compares the whole key: here only its end is looked at.
+    /// `is_meant` tells whether what is kept of the key is what is asked for.
     pub(crate) fn get(
         &self,
         key: &[u8],
@@ -85,11 +85,11 @@ impl<T: Clone> Recent<T> {
         let Some(spot) = spots.get_mut(place(tag)) else {
             return look_up();
         };
-        if let Some(value) = spot.recall(tag, mark, is_meant) {
+        if let Some(value) = spot.recall(key, mark, is_meant) {
             return Some(value);
         }
         let found = look_up();
-        spot.offer(tag, mark, found.as_ref());
+        spot.offer(key, mark, found.as_ref());
         found
     }
 }
@@ -102,9 +102,9 @@ impl<T: Clone> Spot<T> {
         }
     }
 
-    fn recall(&mut self, tag: u64, mark: u64, is_meant: impl Fn(&T) -> bool) -> Option<T> {
+    fn recall(&mut self, key: &[u8], mark: u64, is_meant: impl Fn(&T) -> bool) -> Option<T> {
         let kept = self.kept.as_mut()?;
-        if kept.tag != tag || kept.mark != mark || kept.uses == USES || !is_meant(&kept.value) {
+        if kept.mark != mark || kept.uses == USES || *kept.key != *key || !is_meant(&kept.value) {
             return None;
         }
         kept.uses += 1;
@@ -112,12 +112,13 @@ impl<T: Clone> Spot<T> {
     }
 
     /// Keeps what was looked up, if it was the last time too.
-    fn offer(&mut self, tag: u64, mark: u64, found: Option<&T>) {
+    fn offer(&mut self, key: &[u8], mark: u64, found: Option<&T>) {
+        let tag = tag(key);
         if std::mem::replace(&mut self.asked, tag) != tag {
             return;
         }
         self.kept = found.map(|value| Kept {
-            tag,
+            key: key.into(),
             mark,
             uses: 0,
             value: value.clone(),
@@ -150,7 +151,7 @@ mod tests {
             let found = recent.get(
                 key.as_bytes(),
                 mark,
-                |kept| kept == key,
+                |_| true,
                 || {
                     asked += 1;
                     Some(key.to_owned())

@@ -5,7 +5,6 @@ use std::{any::Any, sync::OnceLock};
 use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::value::RawValue;
 
 #[cfg(feature = "client")]
 use crate::revocation::{Epoch, Proven as Since, Subject};
@@ -29,23 +28,25 @@ struct Proven {
 #[cfg(feature = "gateway")]
 pub(crate) type Memo = Box<dyn Any + Send + Sync>;
 
-/// The parts a verifier assembles.
+/// The parts a verifier assembles; a cache holds many, so that none has room for more than it is.
 #[derive(Clone)]
 pub(crate) struct SessionData {
-    pub(crate) id: String,
-    pub(crate) user_id: String,
-    pub(crate) client_id: Option<String>,
+    pub(crate) id: Box<str>,
+    pub(crate) user_id: Box<str>,
+    pub(crate) client_id: Option<Box<str>>,
     pub(crate) status: SessionStatus,
     pub(crate) organization: Option<Organization>,
-    pub(crate) actor: Option<Actor>,
+    /// Apart, because few sessions have one.
+    pub(crate) actor: Option<Box<Actor>>,
     pub(crate) factor_ages: Option<FactorAges>,
-    pub(crate) plan: Option<String>,
-    pub(crate) features: Vec<String>,
-    pub(crate) authorized_party: Option<String>,
+    pub(crate) plan: Option<Box<str>>,
+    pub(crate) features: Box<[String]>,
+    pub(crate) authorized_party: Option<Box<str>>,
     pub(crate) issued_at: Option<Timestamp>,
     pub(crate) expires_at: Timestamp,
     pub(crate) proof: Proof,
-    pub(crate) claims: Option<Box<RawValue>>,
+    /// The payload of the token, where there is one: a JSON object.
+    pub(crate) claims: Option<Arc<str>>,
     /// For a bare session ID: since when what Clerk said of it counts.
     #[cfg(feature = "client")]
     pub(crate) asked: Option<Epoch>,
@@ -145,15 +146,15 @@ impl SessionData {
     /// An active session without anything that it need not have, proven by its token until the 60th second.
     pub(crate) fn plain() -> Self {
         Self {
-            id: "sess_1".to_owned(),
-            user_id: "user_1".to_owned(),
+            id: "sess_1".into(),
+            user_id: "user_1".into(),
             client_id: None,
             status: SessionStatus::Active,
             organization: None,
             actor: None,
             factor_ages: None,
             plan: None,
-            features: Vec::new(),
+            features: Box::default(),
             authorized_party: None,
             issued_at: None,
             expires_at: Timestamp::from_secs(60),
@@ -230,7 +231,7 @@ impl Session {
 
     /// Returns who impersonates the user, if anyone.
     pub fn actor(&self) -> Option<&Actor> {
-        self.0.data.actor.as_ref()
+        self.0.data.actor.as_deref()
     }
 
     /// Returns how long ago the user's factors were verified, where the token tells.
@@ -276,7 +277,7 @@ impl Session {
     /// the claims do not fit `T`.
     pub fn claims<T: DeserializeOwned>(&self) -> Result<T, ClaimsError> {
         let claims = self.0.data.claims.as_ref().ok_or(ClaimsError::Absent)?;
-        serde_json::from_str(claims.get()).map_err(ClaimsError::Shape)
+        serde_json::from_str(claims).map_err(ClaimsError::Shape)
     }
 }
 

@@ -191,8 +191,10 @@ impl HeaderSet {
 
 /// Lays the values out in a row: for a session that is not at hand, each piece of memory costs a wait of its own.
 fn together(values: &[Option<HeaderValue>]) -> Result<Box<[Option<HeaderValue>]>, HeaderError> {
-    let bytes = values.iter().flatten().flat_map(HeaderValue::as_bytes);
-    let mut rest: Bytes = bytes.copied().collect();
+    let present = || values.iter().flatten().map(HeaderValue::as_bytes);
+    let mut bytes = Vec::with_capacity(present().map(<[u8]>::len).sum());
+    present().for_each(|value| bytes.extend_from_slice(value));
+    let mut rest = Bytes::from(bytes);
     let mut part = |value: &HeaderValue| {
         let bytes = rest.split_to(value.len());
         HeaderValue::from_maybe_shared(bytes).map_err(|_| HeaderError::Unrepresentable)
@@ -322,9 +324,8 @@ mod tests {
 
     #[test]
     fn a_claim_of_the_token_is_told() {
-        let claims = serde_json::from_str(r#"{"tier":"gold"}"#).unwrap();
         let session = Session::new(SessionData {
-            claims: Some(claims),
+            claims: Some(r#"{"tier":"gold"}"#.into()),
             ..SessionData::plain()
         });
         let claim = ClaimHeader {
@@ -383,7 +384,7 @@ mod tests {
         let session = session();
         assert_eq!(sent(&set, &session), "user_1");
         let mut data = session.data().clone();
-        data.user_id = "user_2".to_owned();
+        data.user_id = "user_2".into();
         assert_eq!(sent(&set, &Session::new(data)), "user_2");
     }
 

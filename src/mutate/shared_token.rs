@@ -88,8 +88,8 @@ mod tests {
 
     fn session(id: &str, user_id: &str) -> Session {
         Session::new(SessionData {
-            id: id.to_owned(),
-            user_id: user_id.to_owned(),
+            id: id.into(),
+            user_id: user_id.into(),
             ..SessionData::plain()
         })
     }

@@ -39,8 +39,8 @@ impl Scene {
         let now = clock.now();
         Self {
             session: Session::new(SessionData {
-                id: sandbox.session_id().to_owned(),
-                user_id: sandbox.user_id().to_owned(),
+                id: sandbox.session_id().into(),
+                user_id: sandbox.user_id().into(),
                 ..SessionData::plain()
             }),
             tokens: TemplateTokens::new(client, clock, statuses, kept, None, 10),

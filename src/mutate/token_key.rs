@@ -129,10 +129,12 @@ mod tests {
                 role: role.map(str::to_owned),
                 permissions: Vec::new(),
             }),
-            actor: actor.map(|sub| Actor {
-                sub: sub.to_owned(),
-                iss: None,
-                sid: None,
+            actor: actor.map(|sub| {
+                Box::new(Actor {
+                    sub: sub.to_owned(),
+                    iss: None,
+                    sid: None,
+                })
             }),
             ..SessionData::plain()
         }
@@ -142,7 +144,7 @@ mod tests {
     fn a_token_is_kept_for_all_that_it_was_minted_from() {
         let plain = || data(Some(("org_1", Some("org:admin"))), Some("user_2"));
         let other_session = SessionData {
-            id: "sess_2".to_owned(),
+            id: "sess_2".into(),
             ..plain()
         };
         let variants = [

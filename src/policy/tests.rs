@@ -11,7 +11,7 @@ fn data() -> SessionData {
             role: Some("org:admin".to_owned()),
             permissions: vec!["org:invoices:read".to_owned()],
         }),
-        plan: Some("o:pro".to_owned()),
+        plan: Some("o:pro".into()),
         features: ["u:export", "o:dashboard", "uo:both"]
             .map(str::to_owned)
             .into(),
@@ -63,7 +63,7 @@ fn plans_and_features_are_compared_exactly_and_by_scope() {
 fn a_claim_without_a_known_scope_grants_nothing() {
     for claim in ["pro", "x:pro", ":pro", "oo:pro"] {
         let mut data = data();
-        data.plan = Some(claim.to_owned());
+        data.plan = Some(claim.into());
         let session = Session::new(data);
         for wanted in ["pro", "o:pro", "u:pro", claim] {
             let plan = Requirement::Plan(wanted.to_owned());
@@ -80,11 +80,11 @@ fn a_claim_without_a_known_scope_grants_nothing() {
 fn an_impersonated_session_is_denied_where_only_the_user_himself_may_pass() {
     assert_eq!(Requirement::NotImpersonated.permit(&session(), NOW), Ok(()));
     let mut data = data();
-    data.actor = Some(Actor {
+    data.actor = Some(Box::new(Actor {
         sub: "user_2".to_owned(),
         iss: None,
         sid: None,
-    });
+    }));
     let denied = Requirement::NotImpersonated.permit(&Session::new(data), NOW);
     assert_eq!(denied, Err(Denied::Impersonated));
 }

@@ -14,7 +14,7 @@ const LIMITS: StreamLimits = StreamLimits {
 
 fn session(id: &str, proof: Proof) -> Session {
     Session::new(SessionData {
-        id: id.to_owned(),
+        id: id.into(),
         proof,
         ..SessionData::plain()
     })

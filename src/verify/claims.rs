@@ -68,7 +68,7 @@ pub(super) struct Details {
     pub(super) organization: Option<Organization>,
     pub(super) factor_ages: Option<FactorAges>,
     pub(super) plan: Option<String>,
-    pub(super) features: Vec<String>,
+    pub(super) features: Box<[String]>,
 }
 
 impl Claims {
@@ -147,7 +147,7 @@ fn prefixed(role: &str) -> Option<String> {
     } else if role.starts_with("org:") {
         Some(role.to_owned())
     } else {
-        Some(format!("org:{role}"))
+        Some(["org:", role].concat())
     }
 }
 
@@ -162,7 +162,7 @@ fn factor_ages((first, second): (i64, i64)) -> Option<FactorAges> {
     })
 }
 
-fn list(features: &str) -> Vec<String> {
+fn list(features: &str) -> Box<[String]> {
     features
         .split(',')
         .map(str::trim)

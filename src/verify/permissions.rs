@@ -17,10 +17,11 @@ pub(super) fn decode(features: &str, names: &str, masks: &str) -> Vec<String> {
         };
         for (bit, name) in names.split(',').enumerate() {
             if mask.has(bit) {
-                permissions.push(format!("org:{feature}:{}", name.trim()));
+                permissions.push(["org:", feature, ":", name.trim()].concat());
             }
         }
     }
+    permissions.shrink_to_fit();
     permissions
 }
 

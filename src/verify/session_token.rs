@@ -161,23 +161,20 @@ fn read(payload: String, profile: &TokenProfile, now: Timestamp) -> Result<Sessi
     let actor = actor.optional(TokenError::Claim("act"))?.flatten();
     let details = claims.into_details().map_err(TokenError::Claim)?;
     Ok(Session::new(SessionData {
-        id,
-        user_id,
+        id: id.into(),
+        user_id: user_id.into(),
         client_id: None,
         status,
         organization: details.organization,
-        actor,
+        actor: actor.map(Box::new),
         factor_ages: details.factor_ages,
-        plan: details.plan,
+        plan: details.plan.map(Into::into),
         features: details.features,
-        authorized_party,
+        authorized_party: authorized_party.map(Into::into),
         issued_at,
         expires_at,
         proof: Proof::Networkless,
-        claims: Some(
-            serde_json::value::RawValue::from_string(payload)
-                .map_err(|_| Malformed::Json("payload"))?,
-        ),
+        claims: Some(payload.into()),
         #[cfg(feature = "client")]
         asked: None,
     }))

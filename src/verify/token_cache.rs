@@ -3,13 +3,13 @@
 #[cfg(feature = "client")]
 use std::sync::OnceLock;
 use std::{
+    cell::OnceCell,
     fmt,
-    hash::{Hash, Hasher},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use equivalent::Equivalent;
+use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 use foldhash::quality::RandomState;
 use moka::{Expiry, sync};
 
@@ -36,25 +36,29 @@ pub(crate) struct TokenCache {
 /// What a token proves.
 pub(crate) struct ProvenToken {
     pub(crate) session: Session,
-    /// The generation of the keys that proved it.
-    pub(crate) generation: u64,
     /// The session with what the Sessions API adds to it, once that is known.
     #[cfg(feature = "client")]
     pub(crate) composed: OnceLock<Session>,
-    key: TokenKey,
+    /// To whom.
+    profile: usize,
+    /// The generation of the keys that proved it.
+    generation: u64,
     stored_at: Timestamp,
 }
 
-/// The whole token is the key, and compared on a hit: no collision can return another's claims.
-#[derive(Clone, Eq, PartialEq)]
+/// A token by its SHA-256: what is kept is a third of what it would be with the token, and gives none away.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 struct TokenKey {
     profile: usize,
-    token: Arc<str>,
+    digest: [u8; SHA256_OUTPUT_LEN],
 }
 
-struct TokenQuery<'a> {
+/// What is asked of the cache; the digest is made where the thread does not know the token.
+pub(crate) struct TokenQuery<'a> {
     profile: usize,
     token: &'a [u8],
+    generation: u64,
+    key: OnceCell<TokenKey>,
 }
 
 struct ByExpiry;
@@ -83,52 +87,64 @@ impl TokenCache {
         })
     }
 
-    /// Returns what `token` proves to `profile` with the keys of `generation`.
-    pub(crate) fn get(
-        &self,
-        profile: usize,
-        token: &[u8],
-        generation: u64,
-    ) -> Option<Arc<ProvenToken>> {
-        let query = TokenQuery { profile, token };
-        let mark = self.mark.get();
+    /// Returns what a token proves.
+    pub(crate) fn get(&self, query: &TokenQuery<'_>) -> Option<Arc<ProvenToken>> {
         let is_meant = |proven: &Arc<ProvenToken>| {
-            proven.generation == generation && query.equivalent(&proven.key)
+            proven.profile == query.profile && proven.generation == query.generation
         };
         let look_up = || {
-            let proven = self.proven.get(&query)?;
-            (proven.generation == generation).then_some(proven)
+            let proven = self.proven.get(query.key())?;
+            (proven.generation == query.generation).then_some(proven)
         };
         // A thread that is ending keeps nothing any more.
         RECENT
-            .try_with(|recent| recent.get(token, mark, is_meant, look_up))
+            .try_with(|recent| recent.get(query.token, self.mark.get(), is_meant, look_up))
             .unwrap_or_else(|_| look_up())
     }
 
-    /// Keeps what `token` proves; only ever called with a token whose signature is good.
+    /// Keeps what a token proves; only ever called with a token whose signature is good.
     pub(crate) fn put(
         &self,
-        profile: usize,
-        token: &str,
+        query: &TokenQuery<'_>,
         session: Session,
-        generation: u64,
         now: Timestamp,
     ) -> Arc<ProvenToken> {
-        let key = TokenKey {
-            profile,
-            token: token.into(),
-        };
         let proven = Arc::new(ProvenToken {
             session,
-            generation,
             #[cfg(feature = "client")]
             composed: OnceLock::new(),
-            key: key.clone(),
+            profile: query.profile,
+            generation: query.generation,
             stored_at: now,
         });
-        self.proven.insert(key, Arc::clone(&proven));
+        self.proven.insert(*query.key(), Arc::clone(&proven));
         proven
     }
+}
+
+impl<'a> TokenQuery<'a> {
+    /// Asks what `token` proves to a profile, by its number, with the keys of a generation.
+    pub(crate) fn new(profile: usize, token: &'a [u8], generation: u64) -> Self {
+        Self {
+            profile,
+            token,
+            generation,
+            key: OnceCell::new(),
+        }
+    }
+
+    fn key(&self) -> &TokenKey {
+        self.key.get_or_init(|| TokenKey {
+            profile: self.profile,
+            digest: sha256(self.token),
+        })
+    }
+}
+
+fn sha256(token: &[u8]) -> [u8; SHA256_OUTPUT_LEN] {
+    let mut bytes = [0; SHA256_OUTPUT_LEN];
+    bytes.copy_from_slice(digest(&SHA256, token).as_ref());
+    bytes
 }
 
 impl ProvenToken {
@@ -138,30 +154,6 @@ impl ProvenToken {
             .expires_at()
             .plus(Duration::from_secs(60))
             .since(self.stored_at)
-    }
-}
-
-impl Hash for TokenKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { profile, token } = self;
-        TokenQuery {
-            profile: *profile,
-            token: token.as_bytes(),
-        }
-        .hash(state);
-    }
-}
-
-impl Hash for TokenQuery<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_usize(self.profile);
-        state.write(self.token);
-    }
-}
-
-impl Equivalent<TokenKey> for TokenQuery<'_> {
-    fn equivalent(&self, key: &TokenKey) -> bool {
-        self.profile == key.profile && *self.token == *key.token.as_bytes()
     }
 }
 
@@ -210,16 +202,17 @@ mod tests {
     #[test]
     fn a_token_is_found_for_its_profile_and_the_keys_that_proved_it() {
         let cache = TokenCache::new(10);
-        let proven = cache.put(0, "a.b.c", session(), 7, NOW);
+        let proven = cache.put(&TokenQuery::new(0, b"a.b.c", 7), session(), NOW);
         for (profile, token, generation, is_found) in [
             (0, "a.b.c", 7, true),
             (0, "a.b.c", 8, false),
             (1, "a.b.c", 7, false),
             (0, "a.b.d", 7, false),
+            (0, "a.b.", 7, false),
         ] {
             // More than once: then a thread has it at hand.
             for _ in 0..3 {
-                let found = cache.get(profile, token.as_bytes(), generation);
+                let found = cache.get(&TokenQuery::new(profile, token.as_bytes(), generation));
                 let found = found.is_some_and(|found| Arc::ptr_eq(&found, &proven));
                 assert_eq!(found, is_found, "{profile} {token} {generation}");
             }
@@ -227,20 +220,17 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_meant_by_its_own_profile_and_whole_token() {
-        let key = TokenKey {
-            profile: 1,
-            token: "a.b.c".into(),
-        };
-        for (profile, token, is_meant) in [
-            (1, "a.b.c", true),
-            (0, "a.b.c", false),
-            (1, "a.b.d", false),
-            (1, "a.b.", false),
-        ] {
-            let token = token.as_bytes();
-            let query = TokenQuery { profile, token };
-            assert_eq!(query.equivalent(&key), is_meant, "{profile} {token:?}");
+    fn two_profiles_that_know_a_token_have_each_their_own_proof() {
+        let cache = TokenCache::new(10);
+        let queries = [0, 1].map(|profile| TokenQuery::new(profile, b"a.b.c", 7));
+        let proven = queries
+            .each_ref()
+            .map(|query| cache.put(query, session(), NOW));
+        for _ in 0..3 {
+            for (query, proven) in queries.iter().zip(&proven) {
+                let found = cache.get(query);
+                assert!(found.is_some_and(|found| Arc::ptr_eq(&found, proven)));
+            }
         }
     }
 
@@ -256,9 +246,10 @@ mod tests {
     #[test]
     fn what_is_proven_is_kept_for_a_minute_past_its_end() {
         let cache = TokenCache::new(10);
-        let proven = cache.put(0, "a.b.c", session(), 7, NOW);
+        let query = TokenQuery::new(0, b"a.b.c", 7);
+        let proven = cache.put(&query, session(), NOW);
         let life = Some(Duration::from_secs(110));
-        let (key, at) = (&proven.key, Instant::now());
+        let (key, at) = (query.key(), Instant::now());
         assert_eq!(ByExpiry.expire_after_create(key, &proven, at), life);
         assert_eq!(ByExpiry.expire_after_update(key, &proven, at, None), life);
     }

@@ -7,7 +7,7 @@ use super::{
     key_source::KeySource,
     loaded_keys::LoadedKeys,
     session_token::{self, TokenProfile},
-    token_cache::{ProvenToken, TokenCache},
+    token_cache::{ProvenToken, TokenCache, TokenQuery},
 };
 #[cfg(feature = "client")]
 use super::{
@@ -142,7 +142,8 @@ impl Verifier {
         now: Timestamp,
     ) -> Result<Arc<ProvenToken>, VerifyError> {
         // Only what was read before is kept, so that what is found needs no reading.
-        if let Some(proven) = self.tokens.get(self.number, token.bytes(), keys.generation)
+        let query = TokenQuery::new(self.number, token.bytes(), keys.generation);
+        if let Some(proven) = self.tokens.get(&query)
             && !self.profile.is_expired(&proven.session, now)
         {
             metrics::token_cache(CacheResult::Hit);
@@ -151,10 +152,7 @@ impl Verifier {
         let token = token.text()?;
         metrics::token_cache(CacheResult::Miss);
         let session = session_token::verify(token, &keys.set, &self.profile, now)?;
-        let generation = keys.generation;
-        Ok(self
-            .tokens
-            .put(self.number, token, session, generation, now))
+        Ok(self.tokens.put(&query, session, now))
     }
 
     #[cfg(feature = "client")]

@@ -117,7 +117,7 @@ impl RoleNames {
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
-    use serde_json::{json, value::RawValue};
+    use serde_json::json;
 
     use super::*;
     use crate::session::{Organization, SessionData};
@@ -130,7 +130,7 @@ mod tests {
                 role: Some("org:admin".to_owned()),
                 permissions: Vec::new(),
             }),
-            claims: Some(RawValue::from_string(claims.to_string()).unwrap()),
+            claims: Some(claims.to_string().into()),
             ..SessionData::plain()
         })
     }
