@@ -13,7 +13,7 @@ use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 use foldhash::quality::RandomState;
 use moka::{Expiry, sync};
 
-use super::{TokenProfile, VerifyMode};
+use super::{TokenProfile, VerifyMode, jws::MAX_TOKEN_LEN};
 use crate::{
     recent::{Mark, Recent},
     session::Session,
@@ -46,7 +46,7 @@ pub(crate) struct ProvenToken {
     stored_at: Timestamp,
 }
 
-/// A token by its SHA-256: what is kept is a third of what it would be with the token, and gives none away.
+/// A token by its SHA-256, which no two tokens share: the token itself would be the largest part of what is kept.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 struct TokenKey {
     profile: usize,
@@ -93,6 +93,10 @@ impl TokenCache {
             proven.profile == query.profile && proven.generation == query.generation
         };
         let look_up = || {
+            // Nothing so long was ever proven, and to hash it would be work that its sender asks for.
+            if query.token.len() > MAX_TOKEN_LEN {
+                return None;
+            }
             let proven = self.proven.get(query.key())?;
             (proven.generation == query.generation).then_some(proven)
         };
@@ -231,6 +235,17 @@ mod tests {
                 let found = cache.get(query);
                 assert!(found.is_some_and(|found| Arc::ptr_eq(&found, proven)));
             }
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_for_a_token_is_not_hashed() {
+        let cache = TokenCache::new(10);
+        for (length, is_hashed) in [(MAX_TOKEN_LEN, true), (MAX_TOKEN_LEN + 1, false)] {
+            let token = vec![b'a'; length];
+            let query = TokenQuery::new(0, &token, 7);
+            assert!(cache.get(&query).is_none());
+            assert_eq!(query.key.get().is_some(), is_hashed, "{length}");
         }
     }
 
